@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Character back ends: where a serial line or a monitor ends on the host. One front end at a time,
+ * except for a mux (mon:stdio), which gives several front ends one terminal and the Ctrl-A keys.
+ */
+#ifndef ORRERY_IMPL_CHARDEV_H
+#define ORRERY_IMPL_CHARDEV_H
+
+#include "orrery/impl/compiler.h"
+
+ORR_BEGIN_DECLS
+
+typedef struct Chardev Chardev;
+typedef struct Cpus Cpus;
+
+/* What the front end offers. Main loop, machine lock held. */
+typedef struct CharFrontend {
+    unsigned (*can_receive)(void *opaque); /* bytes it will take now */
+    void (*receive)(void *opaque, const uint8_t *data, unsigned length_bytes);
+    void (*event)(void *opaque, int event); /* CHAR_EVENT_*; NULL is fine */
+    void *opaque;
+} CharFrontend;
+
+enum {
+    CHAR_EVENT_OPENED,
+    CHAR_EVENT_CLOSED,
+    CHAR_EVENT_BREAK,
+};
+
+/* What a mux's Ctrl-A x and Ctrl-A s ask for; set by the machine. Main loop. */
+typedef struct CharHooks {
+    void (*quit)(void *opaque);
+    void (*sync)(void *opaque);
+    void *opaque;
+} CharHooks;
+
+/*
+ * Opens "stdio", "mon:stdio", "null", "none", "file:PATH", "pipe:PATH", "pty",
+ * "unix:PATH[,server=on][,wait=off]", "tcp:HOST:PORT[,server=on][,wait=off]", "fd:N" or "ringbuf".
+ * label names it in messages. Main thread, machine lock. NULL with a GError. A terminal is put into raw mode and
+ * restored however the program ends.
+ */
+Chardev *chardev_open(Cpus *cpus, const char *label, const char *spec, GError **error);
+void chardev_close(Chardev *chr); /* flushes what can be written without blocking; NULL is fine */
+const char *chardev_label(const Chardev *chr);
+void chardev_set_hooks(Chardev *chr, const CharHooks *hooks);
+bool chardev_is_mux(const Chardev *chr);
+
+/* Attaches a front end; false when it is taken and not a mux. Machine lock. */
+bool chardev_attach(Chardev *chr, const CharFrontend *frontend, GError **error);
+void chardev_detach(Chardev *chr, void *opaque);
+
+/* The front end can take more. Machine lock. */
+void chardev_accept_input(Chardev *chr);
+
+/*
+ * Writes all of it: what the host does not take at once is queued (bounded; beyond the bound the
+ * oldest queued bytes are dropped and counted, so that a stuck reader never stops the guest).
+ * Machine lock.
+ */
+void chardev_write(Chardev *chr, const uint8_t *data, unsigned length_bytes);
+
+/* True while so much is queued that a front end with flow control should hold back. */
+bool chardev_congested(const Chardev *chr);
+
+ORR_END_DECLS
+
+#endif

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The state of one RISC-V hart, and the functions that act on it for every accelerator: traps and
+ * interrupts, control and status registers, physical memory protection, the page-table walk.
+ * Instructions themselves are executed in accelerators' modules; what is here is the privileged
+ * architecture, and lives in the base binary.
+ */
+#ifndef ORRERY_TARGET_RISCV_CPU_H
+#define ORRERY_TARGET_RISCV_CPU_H
+
+#include "orrery/impl/cpus.h"
+
+ORR_BEGIN_DECLS
+
+typedef enum RvPriv {
+    RV_PRIV_U = 0,
+    RV_PRIV_S = 1,
+    RV_PRIV_M = 3,
+} RvPriv;
+
+typedef enum RvAccess {
+    RV_ACCESS_LOAD,
+    RV_ACCESS_STORE, /* also AMO */
+    RV_ACCESS_FETCH,
+} RvAccess;
+
+/* Exception codes, privileged specification table "mcause values". */
+typedef enum RvCause {
+    RV_CAUSE_FETCH_MISALIGNED = 0,
+    RV_CAUSE_FETCH_ACCESS = 1,
+    RV_CAUSE_ILLEGAL = 2,
+    RV_CAUSE_BREAKPOINT = 3,
+    RV_CAUSE_LOAD_MISALIGNED = 4,
+    RV_CAUSE_LOAD_ACCESS = 5,
+    RV_CAUSE_STORE_MISALIGNED = 6,
+    RV_CAUSE_STORE_ACCESS = 7,
+    RV_CAUSE_ECALL_U = 8,
+    RV_CAUSE_ECALL_S = 9,
+    RV_CAUSE_ECALL_M = 11,
+    RV_CAUSE_FETCH_PAGE = 12,
+    RV_CAUSE_LOAD_PAGE = 13,
+    RV_CAUSE_STORE_PAGE = 15,
+} RvCause;
+
+/* Interrupt numbers: bit positions in mip and mie. */
+enum {
+    RV_IRQ_SSI = 1,
+    RV_IRQ_MSI = 3,
+    RV_IRQ_STI = 5,
+    RV_IRQ_MTI = 7,
+    RV_IRQ_SEI = 9,
+    RV_IRQ_MEI = 11,
+};
+
+#define RV_PMP_COUNT 16
+#define RV_HPM_COUNT 29 /* hpmcounter3..31, read-only zero */
+
+typedef struct RiscvCpu {
+    Vcpu vcpu; /* first */
+
+    /* Architectural registers. x[0] stays 0. F registers hold NaN-boxed singles. */
+    uint64_t x[32] ORR_ALIGNED(ORR_CACHE_LINE);
+    uint64_t f[32];
+    uint64_t pc;
+    uint8_t fflags, frm;
+    uint8_t priv;      /* RvPriv */
+    uint64_t insns;    /* instructions retired since reset; minstret = insns + minstret_bias */
+
+    /* LR/SC: the reserved physical address (or ~0) and the value loaded. */
+    uint64_t reserved_paddr, reserved_value;
+    uint8_t reserved_bytes;
+
+    /* Privileged state. */
+    uint64_t mstatus, misa, mie, mideleg, medeleg, mtvec, mscratch, mepc, mcause, mtval;
+    uint64_t mcounteren, mcountinhibit, menvcfg, senvcfg, mseccfg;
+    uint64_t stvec, sscratch, sepc, scause, stval, satp, scounteren, stimecmp;
+    uint64_t minstret_bias, mcycle_bias;
+    uint64_t mcounterhold[2]; /* values of cycle and instret while inhibited */
+    uint8_t pmpcfg[RV_PMP_COUNT];
+    uint64_t pmpaddr[RV_PMP_COUNT];
+
+    /*
+     * mip as software and devices made it; atomics. Lines that devices drive (MSI, MTI, MEI, SEI)
+     * are or-ed in from irq_lines, STI comes from stimecmp when menvcfg.STCE is set.
+     */
+    uint64_t mip_soft;
+    uint64_t mip_lines;
+    bool stimer_pending; /* atomic: virtual time has reached stimecmp */
+    Timer stimer;
+
+    uint64_t mhartid;
+    uint64_t exts;        /* RvExt bits of decode.h that are enabled */
+    uint32_t time_hz;     /* of the time CSR; 10 MHz on virt */
+    uint32_t satp_mode_max; /* 8, 9, 10: Sv39, Sv48, Sv57 */
+    bool pmp_active;      /* some entry can deny M, or S/U need a match: see riscv_pmp_update */
+    uint32_t mmu_version; /* grows when satp, PMP, mstatus.MXR/SUM... make cached translations stale */
+
+    /* Properties (-cpu rv64,zba=off,...): one bool each, folded into exts by vcpu_realize. */
+    struct {
+        bool m, a, f, d, c, zba, zbb, zbc, zbs, zicbom, zicboz, zicond, sstc, svinval, svnapot,
+            svpbmt, svadu, zawrs, pmp;
+        uint32_t sv; /* PROP_ENUM: sv39, sv48, sv57 */
+    } feature;
+
+    IrqLine irq[16]; /* inputs by interrupt number; lockless */
+} RiscvCpu;
+
+static inline RiscvCpu *riscv_cpu(Vcpu *vcpu)
+{
+    return (RiscvCpu *)vcpu;
+}
+
+extern const TargetOps riscv64_target_ops;
+
+/* ---- Interrupts and traps (priv spec 3.1.6-3.1.9, 3.1.15). */
+
+/* Drives an interrupt line into mip. Any thread, no lock. Tells the accelerator on change. */
+void riscv_set_irq(RiscvCpu *cpu, unsigned irq, int level);
+
+/* mip as a CSR read shows it. Any thread. */
+uint64_t riscv_mip(const RiscvCpu *cpu);
+
+/*
+ * The interrupt to take now, or -1: pending, enabled, not masked by privilege and delegation, by
+ * the specified priority MEI, MSI, MTI, SEI, SSI, STI. The hart's thread.
+ */
+int riscv_pending_interrupt(const RiscvCpu *cpu);
+
+/*
+ * Enters a trap: cause is an exception code, or an interrupt number with interrupt true. pc must be
+ * that of the trapping instruction (or the next, for interrupts). Sets pc, privilege, xcause,
+ * xtval, xepc, status stacks. Clears the LR reservation. The hart's thread.
+ */
+void riscv_enter_trap(RiscvCpu *cpu, bool interrupt, unsigned cause, uint64_t tval);
+
+/* mret and sret (3.3.2). false: illegal in this privilege (TSR and so on); state is unchanged. */
+bool riscv_mret(RiscvCpu *cpu);
+bool riscv_sret(RiscvCpu *cpu);
+
+/* wfi: false when illegal here (mstatus.TW, U-mode). */
+bool riscv_wfi_allowed(const RiscvCpu *cpu);
+
+/* sfence.vma and friends: false when illegal here (mstatus.TVM, U-mode). */
+bool riscv_sfence_allowed(const RiscvCpu *cpu);
+
+/* cbo.*: what menvcfg and senvcfg say: 0 illegal, 1 allowed, 2 (inval only) do a flush instead. */
+int riscv_cbo_allowed(const RiscvCpu *cpu, bool zero, bool inval);
+
+/* ---- CSRs (2.1). */
+typedef enum RvCsrResult {
+    RV_CSR_OK = 0,
+    RV_CSR_ILLEGAL,
+    RV_CSR_OK_MMU,   /* translations cached under the old value are stale: end the block, flush */
+    RV_CSR_OK_IRQ,   /* interrupts must be looked at again: end the block */
+} RvCsrResult;
+
+/*
+ * One access as csrrw/s/c makes it: reads the old value (unless old is NULL: csrrw with rd=x0 has no
+ * read side effects), then, when write is true, sets (value & mask) | (csr & ~mask). insns must be
+ * exact up to this instruction. The hart's thread (or any while it is stopped, in M privilege).
+ */
+RvCsrResult riscv_csr_access(RiscvCpu *cpu, unsigned csr, uint64_t *old, bool write, uint64_t value,
+                             uint64_t mask);
+
+/* True when FP instructions are legal (mstatus.FS != 0). Sets nothing. */
+static inline bool riscv_fp_enabled(const RiscvCpu *cpu)
+{
+    return (cpu->mstatus & (UINT64_C(3) << 13)) != 0;
+}
+
+/* FP state was written: FS becomes dirty, SD with it. */
+static inline void riscv_fp_dirty(RiscvCpu *cpu)
+{
+    cpu->mstatus |= (UINT64_C(3) << 13) | (UINT64_C(1) << 63);
+}
+
+/* Current time CSR value and the virtual-clock deadline of a compare value (INT64_MAX: never). */
+uint64_t riscv_time(const RiscvCpu *cpu);
+int64_t riscv_time_to_ns(const RiscvCpu *cpu, uint64_t time);
+
+/* ---- Memory protection and translation (3.7, 4.3-4.6). */
+
+/* PMP check of [paddr, paddr + size): true when allowed. priv is the effective privilege. */
+bool riscv_pmp_check(const RiscvCpu *cpu, uint64_t paddr, unsigned size, RvAccess access,
+                     RvPriv priv);
+
+/* True when one PMP verdict holds for the whole 4 KiB page, so that a TLB may keep it. */
+bool riscv_pmp_page_uniform(const RiscvCpu *cpu, uint64_t paddr);
+
+typedef struct RvTranslation {
+    uint64_t paddr;     /* of the address asked for */
+    unsigned page_bits; /* 12, 16 (Svnapot), 21, 30, 39, 48; 64 when not translated at all */
+    uint8_t prot;       /* bits 1 << RvAccess that this privilege may do without another walk: a
+                         * clean page has no store bit until its D is set */
+    bool global;        /* PTE.G */
+    bool cacheable;     /* false: PMP splits the page, ask again each time */
+} RvTranslation;
+
+/* Effective privilege of loads and stores (mstatus.MPRV); fetches use cpu->priv. */
+static inline RvPriv riscv_data_priv(const RiscvCpu *cpu)
+{
+    if (G_UNLIKELY(cpu->mstatus & (UINT64_C(1) << 17))) {
+        return (RvPriv)((cpu->mstatus >> 11) & 3);
+    }
+    return (RvPriv)cpu->priv;
+}
+
+/*
+ * Translates and checks one address: walk, permission bits with SUM and MXR, A and D (set in memory
+ * by atomic compare-and-swap when Svadu is on in menvcfg.ADUE, else a fault), PMP of the tables and
+ * of the result. size is for PMP. 0 on success, else a cause (page fault or access fault) for
+ * `access`; RvCause 0 is never returned as a fault. The hart's thread, no lock.
+ */
+unsigned riscv_translate(RiscvCpu *cpu, uint64_t vaddr, unsigned size, RvAccess access, RvPriv priv,
+                         RvTranslation *out);
+
+/* ---- Names for dumps and logs. */
+const char *riscv_cause_name(bool interrupt, unsigned cause);
+
+ORR_END_DECLS
+
+#endif
