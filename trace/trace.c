@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From -trace to mask bytes. Options are kept as a list of rules until orr_trace_start, which plays
+ * them in order over all events; an event's mask byte is then the set of back ends that the last
+ * rule to name it asked for.
+ */
+#include "orrery/impl/error.h"
+#include "trace/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/*
+ * Bit i of every mask byte belongs to entry i. Bit 2 is kept for the embedded recorder, "ctf".
+ */
+static const TraceBackend *const backends[] = {
+    &orr_trace_log_backend,
+    &orr_trace_ust_backend,
+};
+
+#define BACKEND_LOG 0x01
+
+typedef struct Rule {
+    char *glob;
+    bool off;         /* takes events out */
+    uint8_t backends; /* 0: those of a backend= that stands without globs, else the log */
+} Rule;
+
+/* The options of the process. Main thread only; the mask bytes are all that others read. */
+static struct {
+    GArray *rules; /* of Rule */
+    uint8_t default_backends;
+    char *file;     /* file= */
+    char *log_file; /* -D */
+    bool given;     /* there was a -trace */
+    uint8_t open;   /* back ends that are open */
+} trace_state;
+
+/* ---- The nearest name ---- */
+
+/* Levenshtein's distance, in which '*' stands for any text and '?' for any character. */
+static size_t glob_distance(const char *glob, const char *text)
+{
+    size_t n = strlen(text);
+    g_autofree size_t *row = g_new(size_t, n + 1);
+
+    for (size_t j = 0; j <= n; j++) {
+        row[j] = j;
+    }
+    for (; *glob; glob++) {
+        size_t diagonal = row[0];
+
+        row[0] += *glob != '*';
+        for (size_t j = 1; j <= n; j++) {
+            size_t above = row[j], best;
+
+            if (*glob == '*') {
+                best = MIN(above, row[j - 1]);
+            } else {
+                best = diagonal + (*glob != '?' && *glob != text[j - 1]);
+                best = MIN(best, MIN(above, row[j - 1]) + 1);
+            }
+            diagonal = above;
+            row[j] = best;
+        }
+    }
+    return row[n];
+}
+
+/*
+ * What the user may have meant by a glob that matches nothing: for "cpu:*" or "cpus" a subsystem,
+ * else an event. Caller frees.
+ */
+static char *nearest_name(const char *glob)
+{
+    const char *colon = strchr(glob, ':');
+    bool whole_subsystem = colon && g_str_equal(colon, ":*");
+    g_autofree char *head = g_strndup(glob, colon ? (size_t)(colon - glob) : strlen(glob));
+    size_t best_distance = SIZE_MAX;
+    char *best = NULL;
+
+    for (size_t i = 0; orr_trace_subsystems[i]; i++) {
+        const TraceSubsystem *sub = orr_trace_subsystems[i];
+
+        if (whole_subsystem || !colon) {
+            size_t distance = glob_distance(head, sub->name);
+
+            if (distance < best_distance) {
+                best_distance = distance;
+                g_free(best);
+                best = g_strdup_printf("%s:*", sub->name);
+            }
+        }
+        for (uint16_t j = 0; j < sub->n_events && !whole_subsystem; j++) {
+            g_autofree char *full = g_strdup_printf("%s:%s", sub->name, sub->events[j].name);
+            size_t distance = glob_distance(glob, colon ? full : sub->events[j].name);
+
+            if (distance < best_distance) {
+                best_distance = distance;
+                g_free(best);
+                best = g_steal_pointer(&full);
+            }
+        }
+    }
+    return best;
+}
+
+/* ---- Options ---- */
+
+static bool glob_matches(GPatternSpec *spec, const TraceEvent *event)
+{
+    g_autofree char *name = g_strdup_printf("%s:%s", event->subsystem->name, event->name);
+
+    return g_pattern_spec_match_string(spec, name);
+}
+
+static bool glob_matches_any(const char *glob)
+{
+    GPatternSpec *spec = g_pattern_spec_new(glob);
+    bool found = false;
+
+    for (size_t i = 0; orr_trace_subsystems[i] && !found; i++) {
+        for (uint16_t j = 0; j < orr_trace_subsystems[i]->n_events && !found; j++) {
+            found = glob_matches(spec, &orr_trace_subsystems[i]->events[j]);
+        }
+    }
+    g_pattern_spec_free(spec);
+    return found;
+}
+
+static void rule_clear(void *opaque)
+{
+    g_free(((Rule *)opaque)->glob);
+}
+
+static GArray *rules_new(void)
+{
+    GArray *rules = g_array_new(FALSE, FALSE, sizeof(Rule));
+
+    g_array_set_clear_func(rules, rule_clear);
+    return rules;
+}
+
+static bool add_glob(GArray *rules, const char *glob, GError **error)
+{
+    bool off = *glob == '-';
+    Rule rule;
+
+    glob += off;
+    if (!*glob) {
+        return orr_fail(error, ORR_ERROR_INVALID, "an event name is missing (-trace help lists them)");
+    }
+    if (!glob_matches_any(glob)) {
+        g_autofree char *nearest = nearest_name(glob);
+
+        return orr_fail(error, ORR_ERROR_NOT_FOUND,
+                        "no trace event matches '%s'; the nearest is '%s' (-trace help lists all)",
+                        glob, nearest);
+    }
+    rule = (Rule){.glob = g_strdup(glob), .off = off};
+    g_array_append_val(rules, rule);
+    return true;
+}
+
+static bool add_file(GArray *rules, const char *path, GError **error)
+{
+    g_autofree char *text = NULL;
+    g_auto(GStrv) lines = NULL;
+    g_autoptr(GError) why = NULL;
+
+    if (!g_file_get_contents(path, &text, NULL, &why)) {
+        return orr_fail(error, ORR_ERROR_IO, "cannot read the list of events '%s': %s", path,
+                        why->message);
+    }
+    lines = g_strsplit(text, "\n", -1);
+    for (size_t i = 0; lines[i]; i++) {
+        char *comment = strchr(lines[i], '#');
+
+        if (comment) {
+            *comment = '\0';
+        }
+        g_strstrip(lines[i]);
+        if (*lines[i] && !add_glob(rules, lines[i], error)) {
+            g_prefix_error(error, "%s:%zu: ", path, i + 1);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool find_backend(const char *name, uint8_t *bits, GError **error)
+{
+    g_autoptr(GString) known = g_string_new(NULL);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(backends); i++) {
+        if (g_str_equal(name, backends[i]->name)) {
+            *bits |= 1u << i;
+            return true;
+        }
+        g_string_append_printf(known, "%s%s", i ? ", " : "", backends[i]->name);
+    }
+    return orr_fail(error, ORR_ERROR_NOT_FOUND, "unknown trace backend '%s'; known: %s", name,
+                    known->str);
+}
+
+/* The items between commas; ",," stands for a comma. Caller frees the array and the strings. */
+static GPtrArray *split_items(const char *arg)
+{
+    GPtrArray *items = g_ptr_array_new_with_free_func(g_free);
+    GString *item = g_string_new(NULL);
+
+    for (;; arg++) {
+        if (*arg && (*arg != ',' || arg[1] == ',')) {
+            g_string_append_c(item, *arg);
+            arg += *arg == ',';
+        } else {
+            g_ptr_array_add(items, g_string_free(item, FALSE));
+            if (!*arg) {
+                return items;
+            }
+            item = g_string_new(NULL);
+        }
+    }
+}
+
+/* What one argument says, before it is known to be right as a whole. */
+typedef struct Parsed {
+    GArray *rules;
+    uint8_t backends;
+    char *file;
+} Parsed;
+
+static bool parse_item(Parsed *parsed, const char *item, GError **error)
+{
+    const char *value = strchr(item, '=');
+    g_autofree char *key = value ? g_strndup(item, value++ - item) : NULL;
+
+    if (!key) {
+        if (g_str_equal(item, "help")) {
+            return orr_fail(error, ORR_ERROR_INVALID, "'help' stands alone: -trace help");
+        }
+        return add_glob(parsed->rules, item, error);
+    }
+    if (g_str_equal(key, "backend")) {
+        return find_backend(value, &parsed->backends, error);
+    }
+    if (g_str_equal(key, "enable")) {
+        return add_glob(parsed->rules, value, error);
+    }
+    if (g_str_equal(key, "events")) {
+        return add_file(parsed->rules, value, error);
+    }
+    if (g_str_equal(key, "file")) {
+        if (!*value) {
+            return orr_fail(error, ORR_ERROR_INVALID, "trace option 'file=' needs a path");
+        }
+        g_free(parsed->file);
+        parsed->file = g_strdup(value);
+        return true;
+    }
+    return orr_fail(error, ORR_ERROR_INVALID,
+                    "unknown trace option '%s='; known: backend=, enable=, events=, file=", key);
+}
+
+bool orr_trace_option(const char *arg, GError **error)
+{
+    g_autoptr(GPtrArray) items = split_items(arg);
+    Parsed parsed = {.rules = rules_new()};
+    bool ok = true;
+
+    if (!orr_trace_subsystems[0]) {
+        ok = orr_fail(error, ORR_ERROR_UNSUPPORTED,
+                      "tracing is not in this build; build with -Dtrace=enabled");
+    }
+    for (guint i = 0; i < items->len && ok; i++) {
+        ok = parse_item(&parsed, items->pdata[i], error);
+    }
+    if (ok) {
+        trace_state.given = true;
+        if (!trace_state.rules) {
+            trace_state.rules = rules_new();
+        }
+        if (!parsed.rules->len) {
+            trace_state.default_backends |= parsed.backends;
+        }
+        for (guint i = 0; i < parsed.rules->len; i++) {
+            Rule *rule = &g_array_index(parsed.rules, Rule, i);
+            Rule kept = {.glob = g_steal_pointer(&rule->glob),
+                         .off = rule->off,
+                         .backends = parsed.backends};
+
+            g_array_append_val(trace_state.rules, kept);
+        }
+        if (parsed.file) {
+            g_free(trace_state.file);
+            trace_state.file = g_steal_pointer(&parsed.file);
+        }
+    }
+    g_free(parsed.file);
+    g_array_unref(parsed.rules);
+    return ok;
+}
+
+static const char *const level_names[] = {
+    "emerg",         "alert",         "crit",         "err",        "warning",
+    "notice",        "info",          "debug_system", "debug_program", "debug_process",
+    "debug_module",  "debug_unit",    "debug_function", "debug_line", "debug",
+};
+
+void orr_trace_help(FILE *out)
+{
+    fprintf(out, "Trace events (-trace GLOB,...,backend=NAME,file=PATH,events=FILE; -GLOB excludes):\n");
+    for (size_t i = 0; orr_trace_subsystems[i]; i++) {
+        const TraceSubsystem *sub = orr_trace_subsystems[i];
+
+        for (uint16_t j = 0; j < sub->n_events; j++) {
+            const TraceEvent *event = &sub->events[j];
+
+            fprintf(out, "%s:%s %s - %s\n", sub->name, event->name, level_names[event->level],
+                    event->sentence);
+        }
+    }
+    if (!orr_trace_subsystems[0]) {
+        fprintf(out, "none: this build has no tracing (-Dtrace=disabled)\n");
+    }
+    fprintf(out, "Back ends:\n");
+    for (size_t i = 0; i < G_N_ELEMENTS(backends); i++) {
+        fprintf(out, "%s - %s\n", backends[i]->name, backends[i]->summary);
+    }
+}
+
+void orr_trace_log_file(const char *path)
+{
+    g_free(trace_state.log_file);
+    trace_state.log_file = g_strdup(path);
+}
+
+/* ---- On and off ---- */
+
+/* The back ends that each event of a subsystem ends up with. Caller frees. */
+static uint8_t *chosen_for(const TraceSubsystem *sub)
+{
+    uint8_t *chosen = g_new0(uint8_t, sub->n_events);
+    uint8_t standard = trace_state.default_backends ? trace_state.default_backends : BACKEND_LOG;
+
+    for (guint i = 0; i < trace_state.rules->len; i++) {
+        const Rule *rule = &g_array_index(trace_state.rules, Rule, i);
+        GPatternSpec *spec = g_pattern_spec_new(rule->glob);
+
+        for (uint16_t j = 0; j < sub->n_events; j++) {
+            if (glob_matches(spec, &sub->events[j])) {
+                uint8_t bits = rule->backends ? rule->backends : standard;
+
+                /* "-glob" with a backend= takes the event from that one alone. */
+                if (!rule->off) {
+                    chosen[j] |= bits;
+                } else {
+                    chosen[j] &= rule->backends ? ~rule->backends : 0;
+                }
+            }
+        }
+        g_pattern_spec_free(spec);
+    }
+    return chosen;
+}
+
+static bool open_backends(uint8_t *const *chosen, size_t n, GError **error)
+{
+    g_autofree bool *wanted = g_new0(bool, n);
+    bool any = false;
+
+    for (size_t b = 0; b < G_N_ELEMENTS(backends); b++) {
+        TraceSetup setup = {.file = trace_state.file ? trace_state.file : trace_state.log_file,
+                            .append = !trace_state.file,
+                            .wanted = wanted};
+        bool needed = false;
+
+        for (size_t i = 0; i < n; i++) {
+            wanted[i] = false;
+            for (uint16_t j = 0; j < orr_trace_subsystems[i]->n_events; j++) {
+                wanted[i] |= chosen[i][j] >> b & 1;
+            }
+            needed |= wanted[i];
+        }
+        any |= needed;
+        if (needed) {
+            if (!backends[b]->open(&setup, error)) {
+                return false;
+            }
+            trace_state.open |= 1u << b;
+        }
+    }
+    if (!any) {
+        return orr_fail(error, ORR_ERROR_INVALID,
+                        "-trace selects no event; name some, as in -trace 'cpus:*'");
+    }
+    return true;
+}
+
+bool orr_trace_start(GError **error)
+{
+    static bool registered;
+    size_t n = 0;
+    bool ok;
+
+    if (!trace_state.given) {
+        return true;
+    }
+    if (!trace_state.rules) {
+        trace_state.rules = rules_new();
+    }
+    while (orr_trace_subsystems[n]) {
+        n++;
+    }
+    {
+        g_autofree uint8_t **chosen = g_new0(uint8_t *, n);
+
+        for (size_t i = 0; i < n; i++) {
+            chosen[i] = chosen_for(orr_trace_subsystems[i]);
+        }
+        ok = open_backends(chosen, n, error);
+        for (size_t i = 0; i < n; i++) {
+            for (uint16_t j = 0; j < orr_trace_subsystems[i]->n_events && ok; j++) {
+                orr_store_release(&orr_trace_subsystems[i]->mask[j], chosen[i][j]);
+            }
+            g_free(chosen[i]);
+        }
+    }
+    if (!ok) {
+        orr_trace_stop();
+    } else if (!registered) {
+        registered = true;
+        atexit(orr_trace_stop);
+    }
+    return ok;
+}
+
+void orr_trace_stop(void)
+{
+    for (size_t i = 0; orr_trace_subsystems[i]; i++) {
+        for (uint16_t j = 0; j < orr_trace_subsystems[i]->n_events; j++) {
+            orr_store_relaxed(&orr_trace_subsystems[i]->mask[j], 0);
+        }
+    }
+    for (size_t b = 0; b < G_N_ELEMENTS(backends); b++) {
+        if (trace_state.open >> b & 1) {
+            backends[b]->close();
+        }
+    }
+    g_clear_pointer(&trace_state.rules, g_array_unref);
+    g_clear_pointer(&trace_state.file, g_free);
+    g_clear_pointer(&trace_state.log_file, g_free);
+    trace_state.default_backends = trace_state.open = 0;
+    trace_state.given = false;
+}
+
+uint64_t orr_trace_lost(void)
+{
+    return orr_trace_log_lost();
+}
+
+void orr_trace_dispatch(const TraceEvent *event, const void *args)
+{
+    uint8_t mask = orr_load_acquire(&event->subsystem->mask[event->index]);
+
+    for (; mask; mask &= mask - 1) {
+        backends[__builtin_ctz(mask)]->emit(event, args);
+    }
+}
