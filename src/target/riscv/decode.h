@@ -14,7 +14,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "orrery/impl/compiler.h"
 #include "riscv-decode.inc.h"
+
+ORR_BEGIN_DECLS
 
 /*
  * A decoded instruction, 16 bytes. Members that the instruction does not have are 0.
@@ -69,6 +72,14 @@ typedef struct RvForm {
 
 extern const RvForm rv_forms[RV_FORM_COUNT];
 
+/* CSR names in order of number; rv_csr_name() in disas.h searches it. */
+typedef struct RvCsrName {
+    uint16_t number;
+    const char *name;
+} RvCsrName;
+
+extern const RvCsrName rv_csr_names[RV_CSR_NAME_COUNT];
+
 /*
  * Generated matchers, the parts of which the functions below are made. They fill *out and return
  * the index in rv_forms, or return 0 and leave *out alone. A hint or other special case whose
@@ -80,7 +91,7 @@ unsigned rv_match16(uint32_t insn, uint64_t exts, RvInsn *out);
 /* Makes *out the illegal instruction of these bits. */
 static inline void rv_illegal(uint32_t bits, uint8_t len, RvInsn *out)
 {
-    *out = (RvInsn) { .op = RV_OP_ILLEGAL, .len = len, .raw = bits };
+    *out = (RvInsn){ .op = RV_OP_ILLEGAL, .len = len, .raw = bits };
 }
 
 /*
@@ -124,5 +135,7 @@ static inline bool rv_decode16(uint16_t insn, RvInsn *out)
     rv_illegal(insn, 2, out);
     return false;
 }
+
+ORR_END_DECLS
 
 #endif
