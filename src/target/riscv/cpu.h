@@ -53,7 +53,41 @@ enum {
 };
 
 #define RV_PMP_COUNT 16
-#define RV_HPM_COUNT 29 /* hpmcounter3..31, read-only zero */
+#define RV_CACHE_BLOCK_BYTES 64 /* of cbo.*, Zicbom and Zicboz */
+
+/* mstatus, and the part of it that sstatus shows (3.1.6, 10.1.1). */
+#define RV_MSTATUS_SIE (UINT64_C(1) << 1)
+#define RV_MSTATUS_MIE (UINT64_C(1) << 3)
+#define RV_MSTATUS_SPIE (UINT64_C(1) << 5)
+#define RV_MSTATUS_MPIE (UINT64_C(1) << 7)
+#define RV_MSTATUS_SPP (UINT64_C(1) << 8)
+#define RV_MSTATUS_MPP (UINT64_C(3) << 11)
+#define RV_MSTATUS_FS (UINT64_C(3) << 13)
+#define RV_MSTATUS_MPRV (UINT64_C(1) << 17)
+#define RV_MSTATUS_SUM (UINT64_C(1) << 18)
+#define RV_MSTATUS_MXR (UINT64_C(1) << 19)
+#define RV_MSTATUS_TVM (UINT64_C(1) << 20)
+#define RV_MSTATUS_TW (UINT64_C(1) << 21)
+#define RV_MSTATUS_TSR (UINT64_C(1) << 22)
+#define RV_MSTATUS_UXL (UINT64_C(3) << 32)
+#define RV_MSTATUS_SXL (UINT64_C(3) << 34)
+#define RV_MSTATUS_SD (UINT64_C(1) << 63)
+
+/* menvcfg and senvcfg (3.1.18, 10.1.10). */
+#define RV_ENVCFG_FIOM (UINT64_C(1) << 0)
+#define RV_ENVCFG_CBIE (UINT64_C(3) << 4)
+#define RV_ENVCFG_CBCFE (UINT64_C(1) << 6)
+#define RV_ENVCFG_CBZE (UINT64_C(1) << 7)
+#define RV_ENVCFG_ADUE (UINT64_C(1) << 61)
+#define RV_ENVCFG_PBMTE (UINT64_C(1) << 62)
+#define RV_ENVCFG_STCE (UINT64_C(1) << 63)
+
+/* pmpcfg, one byte an entry (3.7.1). */
+#define RV_PMP_R 0x01
+#define RV_PMP_W 0x02
+#define RV_PMP_X 0x04
+#define RV_PMP_A 0x18 /* 0 off, 0x08 TOR, 0x10 NA4, 0x18 NAPOT */
+#define RV_PMP_L 0x80
 
 typedef struct RiscvCpu {
     Vcpu vcpu; /* first */
@@ -72,34 +106,41 @@ typedef struct RiscvCpu {
 
     /* Privileged state. */
     uint64_t mstatus, misa, mie, mideleg, medeleg, mtvec, mscratch, mepc, mcause, mtval;
-    uint64_t mcounteren, mcountinhibit, menvcfg, senvcfg, mseccfg;
+    uint64_t mcounteren, mcountinhibit, menvcfg, senvcfg;
     uint64_t stvec, sscratch, sepc, scause, stval, satp, scounteren, stimecmp;
     uint64_t minstret_bias, mcycle_bias;
     uint64_t mcounterhold[2]; /* values of cycle and instret while inhibited */
     uint8_t pmpcfg[RV_PMP_COUNT];
     uint64_t pmpaddr[RV_PMP_COUNT];
 
+    /* What riscv_pmp_update made of the two: the bytes each entry covers; none if first > last. */
+    struct {
+        uint64_t first, last;
+    } pmp_range[RV_PMP_COUNT];
+
     /*
-     * mip as software and devices made it; atomics. Lines that devices drive (MSI, MTI, MEI, SEI)
-     * are or-ed in from irq_lines, STI comes from stimecmp when menvcfg.STCE is set.
+     * mip is made of three parts, all atomics: the bits that software wrote (and SSIP, which a
+     * device may set), the lines that devices hold (MSI, MTI, SEI, MEI), and, when menvcfg.STCE is
+     * set, STIP from stimecmp. mie, menvcfg and stimecmp are written by the hart's thread and read
+     * by others with atomics. stimer_pending is a hint that is never false too long: who finds it
+     * true compares the clock.
      */
     uint64_t mip_soft;
     uint64_t mip_lines;
-    bool stimer_pending; /* atomic: virtual time has reached stimecmp */
+    bool stimer_pending;
     Timer stimer;
 
     uint64_t mhartid;
     uint64_t exts;        /* RvExt bits of decode.h that are enabled */
     uint32_t time_hz;     /* of the time CSR; 10 MHz on virt */
-    uint32_t satp_mode_max; /* 8, 9, 10: Sv39, Sv48, Sv57 */
-    bool pmp_active;      /* some entry can deny M, or S/U need a match: see riscv_pmp_update */
+    uint32_t satp_mode_max; /* 8, 9, 10: Sv39, Sv48, Sv57; 0: no paging */
+    bool pmp_active;      /* some entry is not off; see riscv_pmp_check for what follows when none */
     uint32_t mmu_version; /* grows when satp, PMP, mstatus.MXR/SUM... make cached translations stale */
 
     /* Properties (-cpu rv64,zba=off,...): one bool each, folded into exts by vcpu_realize. */
     struct {
         bool m, a, f, d, c, zba, zbb, zbc, zbs, zicbom, zicboz, zicond, sstc, svinval, svnapot,
-            svpbmt, svadu, zawrs, pmp;
-        uint32_t sv; /* PROP_ENUM: sv39, sv48, sv57 */
+            svpbmt, svadu, zawrs, pmp, mmu, sv39, sv48, sv57;
     } feature;
 
     IrqLine irq[16]; /* inputs by interrupt number; lockless */
@@ -114,7 +155,11 @@ extern const TargetOps riscv64_target_ops;
 
 /* ---- Interrupts and traps (priv spec 3.1.6-3.1.9, 3.1.15). */
 
-/* Drives an interrupt line into mip. Any thread, no lock. Tells the accelerator on change. */
+/*
+ * Drives an interrupt line into mip: MSI, MTI, SEI, MEI follow the level; SSI is set by level 1 and
+ * cleared by software alone; others are ignored. Any thread, no lock. Tells the accelerator when an
+ * enabled interrupt may have become pending.
+ */
 void riscv_set_irq(RiscvCpu *cpu, unsigned irq, int level);
 
 /* mip as a CSR read shows it. Any thread. */
@@ -140,7 +185,10 @@ bool riscv_sret(RiscvCpu *cpu);
 /* wfi: false when illegal here (mstatus.TW, U-mode). */
 bool riscv_wfi_allowed(const RiscvCpu *cpu);
 
-/* sfence.vma and friends: false when illegal here (mstatus.TVM, U-mode). */
+/*
+ * sfence.vma, sinval.vma: false when illegal here (mstatus.TVM, U-mode). sfence.w.inval and
+ * sfence.inval.ir do not heed TVM: they are illegal in U-mode alone.
+ */
 bool riscv_sfence_allowed(const RiscvCpu *cpu);
 
 /* cbo.*: what menvcfg and senvcfg say: 0 illegal, 1 allowed, 2 (inval only) do a flush instead. */
@@ -150,8 +198,10 @@ int riscv_cbo_allowed(const RiscvCpu *cpu, bool zero, bool inval);
 typedef enum RvCsrResult {
     RV_CSR_OK = 0,
     RV_CSR_ILLEGAL,
-    RV_CSR_OK_MMU,   /* translations cached under the old value are stale: end the block, flush */
-    RV_CSR_OK_IRQ,   /* interrupts must be looked at again: end the block */
+    /* Translations cached under the old value are stale (mmu_version has grown): end the block,
+     * flush, and look at interrupts as for RV_CSR_OK_IRQ. */
+    RV_CSR_OK_MMU,
+    RV_CSR_OK_IRQ, /* an interrupt can be taken now: end the block, look at interrupts */
 } RvCsrResult;
 
 /*
@@ -174,13 +224,32 @@ static inline void riscv_fp_dirty(RiscvCpu *cpu)
     cpu->mstatus |= (UINT64_C(3) << 13) | (UINT64_C(1) << 63);
 }
 
+/*
+ * The same for debuggers and snapshots: no privilege, no counter enables, no mstatus.FS. false when
+ * this hart has no such CSR, or (poke) when its number says read-only. The vCPU is stopped.
+ */
+bool riscv_csr_peek(RiscvCpu *cpu, unsigned csr, uint64_t *value);
+bool riscv_csr_poke(RiscvCpu *cpu, unsigned csr, uint64_t value);
+
+/*
+ * Makes everything that is derived from the registers (PMP ranges, the stimecmp timer) anew and
+ * outdates cached translations; after fields were filled otherwise than by the functions here
+ * (reset, a snapshot, another accelerator). The vCPU is stopped or its own thread.
+ */
+void riscv_state_changed(RiscvCpu *cpu);
+
 /* Current time CSR value and the virtual-clock deadline of a compare value (INT64_MAX: never). */
 uint64_t riscv_time(const RiscvCpu *cpu);
 int64_t riscv_time_to_ns(const RiscvCpu *cpu, uint64_t time);
 
 /* ---- Memory protection and translation (3.7, 4.3-4.6). */
 
-/* PMP check of [paddr, paddr + size): true when allowed. priv is the effective privilege. */
+/*
+ * PMP check of [paddr, paddr + size): true when allowed. priv is the effective privilege. The first
+ * entry that overlaps decides, and must cover the whole access. Without one (so also while all
+ * entries are off) M is allowed and S and U are not, unless the hart has no PMP at all. The hart's
+ * thread.
+ */
 bool riscv_pmp_check(const RiscvCpu *cpu, uint64_t paddr, unsigned size, RvAccess access,
                      RvPriv priv);
 
