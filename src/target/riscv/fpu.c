@@ -1,190 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The arithmetic behind fpu.h. Every operation has the same three steps: unpack() turns a bit
- * pattern into sign, exponent and a 64-bit significand whose top bit is set; the operation works on
- * those and folds what it cannot keep into the lowest bit (the "sticky" bit); round_pack(), the
- * only place that rounds, makes the bit pattern and the flags. The idea to hold: between the two
- * ends nothing depends on the format, so one body serves binary32 and binary64 alike.
- *
- * Why a sticky bit is enough: rounding asks of the discarded part only whether it is zero, below,
- * at, or above one half. binary64 leaves 11 spare bits below its 53, so bit 0 is far below the half
- * and may stand for "something not zero follows".
+ * Addition, multiplication, division, root, fused multiply-add, and the rounding they end in. Every
+ * operation has three steps: unpack, compute on the parts, round and pack. The idea to hold: one
+ * body per operation serves both formats, and each result that is not rounded by round_pack() is
+ * exact.
  */
-#include "target/riscv/fpu.h"
+#include "target/riscv/fpu-internal.h"
 
 #include <float.h>
 #include <string.h>
 
-#define LIKELY(x) __builtin_expect(!!(x), 1)
-#define UNLIKELY(x) __builtin_expect(!!(x), 0)
-
-/* Bodies shared by the formats are inlined into each, so that FpFormat folds into constants. */
-#define PER_FORMAT static inline __attribute__((always_inline))
-
-/* Cases off the usual path stay out of line, to keep the usual one short. */
-#define RARE static __attribute__((noinline, cold))
-
 /* Products and radicands before they are narrowed to 64 bits. */
 typedef unsigned __int128 Wide;
 
-#define TOP_BIT (UINT64_C(1) << 63)
-
-/* --- Formats ------------------------------------------------------------------------------ */
-
-/* Everything about an interchange format follows from two widths; binary16 would be {5, 10}. */
-typedef struct FpFormat {
-    int exp_bits;
-    int frac_bits;
-} FpFormat;
-
-static const FpFormat BINARY32 = { .exp_bits = 8, .frac_bits = 23 };
-static const FpFormat BINARY64 = { .exp_bits = 11, .frac_bits = 52 };
-
-/* The exponent field of infinities and NaNs. */
-PER_FORMAT int exp_max(FpFormat f)
-{
-    return (1 << f.exp_bits) - 1;
-}
-
-PER_FORMAT int exp_bias(FpFormat f)
-{
-    return exp_max(f) / 2;
-}
-
-/* The low bits of a 64-bit significand that the format has no room for. */
-PER_FORMAT int spare_bits(FpFormat f)
-{
-    return 63 - f.frac_bits;
-}
-
-PER_FORMAT uint64_t sign_mask(FpFormat f)
-{
-    return UINT64_C(1) << (f.exp_bits + f.frac_bits);
-}
-
-PER_FORMAT uint64_t frac_mask(FpFormat f)
-{
-    return (UINT64_C(1) << f.frac_bits) - 1;
-}
-
-PER_FORMAT uint64_t infinity(FpFormat f, bool sign)
-{
-    return (uint64_t)exp_max(f) << f.frac_bits | (sign ? sign_mask(f) : 0);
-}
-
-PER_FORMAT uint64_t zero(FpFormat f, bool sign)
-{
-    return sign ? sign_mask(f) : 0;
-}
-
-/* A NaN is quiet when the top bit of its fraction is set. */
-PER_FORMAT uint64_t quiet_bit(FpFormat f)
-{
-    return UINT64_C(1) << (f.frac_bits - 1);
-}
-
-PER_FORMAT uint64_t canonical_nan(FpFormat f)
-{
-    return infinity(f, false) | quiet_bit(f);
-}
-
-PER_FORMAT uint64_t magnitude(FpFormat f, uint64_t bits)
-{
-    return bits & ~sign_mask(f);
-}
-
-PER_FORMAT bool is_nan(FpFormat f, uint64_t bits)
-{
-    return magnitude(f, bits) > infinity(f, false);
-}
-
-PER_FORMAT bool is_snan(FpFormat f, uint64_t bits)
-{
-    return is_nan(f, bits) && !(bits & quiet_bit(f));
-}
-
-/* --- Unpack --------------------------------------------------------------------------------- */
-
-/* KIND_FINITE (neither zero) is 0, so that OR-ing kinds asks whether all are usual. */
-typedef enum FpKind {
-    KIND_FINITE = 0,
-    KIND_ZERO = 1,
-    KIND_INF = 2,
-    KIND_NAN = 4,
-} FpKind;
-
-/* A KIND_FINITE value is (-1)^sign * sig/2^63 * 2^exp, with TOP_BIT set in sig. */
-typedef struct FpParts {
-    uint64_t sig;
-    int exp;
-    FpKind kind;
-    bool sign;
-} FpParts;
-
-PER_FORMAT FpParts unpack(FpFormat f, uint64_t bits)
-{
-    uint64_t frac = bits & frac_mask(f);
-    int biased = bits >> f.frac_bits & exp_max(f);
-    FpParts p = { .kind = KIND_FINITE, .sign = bits & sign_mask(f) };
-
-    if (LIKELY(biased != 0 && biased != exp_max(f))) {
-        p.exp = biased - exp_bias(f);
-        p.sig = TOP_BIT | frac << spare_bits(f);
-    } else if (biased != 0) {
-        p.kind = frac != 0 ? KIND_NAN : KIND_INF;
-    } else if (frac != 0) {
-        int shift = __builtin_clzll(frac);
-
-        p.exp = 1 - exp_bias(f) + spare_bits(f) - shift;
-        p.sig = frac << shift;
-    } else {
-        p.kind = KIND_ZERO;
-    }
-    return p;
-}
-
-/* --- Round and pack --------------------------------------------------------------------------- */
-
-PER_FORMAT uint64_t shift_right_sticky(uint64_t x, unsigned n)
-{
-    if (n > 63) {
-        return x != 0;
-    }
-    return x >> n | ((x & ((UINT64_C(1) << n) - 1)) != 0);
-}
-
-PER_FORMAT Wide shift_right_sticky_wide(Wide x, unsigned n)
-{
-    if (n > 127) {
-        return x != 0;
-    }
-    return x >> n | ((x & (((Wide)1 << n) - 1)) != 0);
-}
-
-PER_FORMAT uint64_t narrow_sticky(Wide x)
-{
-    return (uint64_t)(x >> 64) | ((uint64_t)x != 0);
-}
-
-/*
- * Whether a magnitude must grow by one unit in its last place when `tail` is cut off. TOP_BIT of the
- * tail weighs half a unit; `odd` is the last bit that is kept.
- */
-PER_FORMAT bool rounds_up(uint8_t rm, bool sign, bool odd, uint64_t tail)
-{
-    switch (rm) {
-    case FP_RNE:
-        return tail > TOP_BIT || (tail == TOP_BIT && odd);
-    case FP_RTZ:
-        return false;
-    case FP_RDN:
-        return sign && tail != 0;
-    case FP_RUP:
-        return !sign && tail != 0;
-    default:
-        return tail >= TOP_BIT;
-    }
-}
+/* --- Round and pack ------------------------------------------------------------------------ */
 
 /* Modes that round towards zero from this sign stop at the largest finite number. */
 RARE uint64_t overflow(FpFormat f, FpEnv *env, bool sign)
@@ -196,15 +25,12 @@ RARE uint64_t overflow(FpFormat f, FpEnv *env, bool sign)
 }
 
 /*
- * The bit pattern nearest to (-1)^sign * sig/2^63 * 2^exp by env->rm. TOP_BIT is set in `sig`, whose
- * bit 0 may be sticky.
- *
  * The significand is added to the exponent field rather than OR-ed: its implicit top bit adds the 1
  * that was left out of the field, a subnormal has no such bit and so gets the field 0 it needs, and
  * a carry out of rounding moves to the next binade, to the smallest normal number, or to infinity,
  * all of which are then right as they stand.
  */
-PER_FORMAT uint64_t round_pack(FpFormat f, FpEnv *env, bool sign, int exp, uint64_t sig)
+PER_FORMAT uint64_t round_pack_body(FpFormat f, FpEnv *env, bool sign, int exp, uint64_t sig)
 {
     int biased = exp + exp_bias(f);
     bool tiny = false;
@@ -238,18 +64,29 @@ PER_FORMAT uint64_t round_pack(FpFormat f, FpEnv *env, bool sign, int exp, uint6
     return packed | zero(f, sign);
 }
 
-/* --- NaNs and exact zeros --------------------------------------------------------------------- */
-
-PER_FORMAT uint64_t invalid(FpFormat f, FpEnv *env)
+uint32_t fp32_round_pack(FpEnv *env, bool sign, int exp, uint64_t sig)
 {
-    env->flags |= FP_NV;
-    return canonical_nan(f);
+    return round_pack_body(BINARY32, env, sign, exp, sig);
 }
 
-/* The result of an operation one of whose operands is a NaN; unary ones repeat their operand. */
-PER_FORMAT uint64_t nan_result(FpFormat f, FpEnv *env, uint64_t a, uint64_t b)
+uint64_t fp64_round_pack(FpEnv *env, bool sign, int exp, uint64_t sig)
 {
-    return is_snan(f, a) || is_snan(f, b) ? invalid(f, env) : canonical_nan(f);
+    return round_pack_body(BINARY64, env, sign, exp, sig);
+}
+
+/* --- Addition ------------------------------------------------------------------------------ */
+
+PER_FORMAT Wide shift_right_sticky_wide(Wide x, unsigned n)
+{
+    if (n > 127) {
+        return x != 0;
+    }
+    return x >> n | ((x & (((Wide)1 << n) - 1)) != 0);
+}
+
+PER_FORMAT uint64_t narrow_sticky(Wide x)
+{
+    return (uint64_t)(x >> 64) | ((uint64_t)x != 0);
 }
 
 /* The sum of two numbers that cancel: +0, but -0 when rounding down (IEEE 754-2019, 6.3). */
@@ -257,8 +94,6 @@ PER_FORMAT uint64_t cancelled(FpFormat f, const FpEnv *env)
 {
     return zero(f, env->rm == FP_RDN);
 }
-
-/* --- Addition ----------------------------------------------------------------------------------- */
 
 /* The *_special functions answer when an operand is zero, infinite, or a NaN. */
 RARE uint64_t add_special(FpFormat f, FpEnv *env, uint64_t a, uint64_t b)
@@ -322,7 +157,7 @@ PER_FORMAT uint64_t soft_add(FpFormat f, FpEnv *env, uint64_t a, uint64_t b)
     return round_pack(f, env, p.sign, p.exp, sum);
 }
 
-/* --- Multiplication ----------------------------------------------------------------------------- */
+/* --- Multiplication ------------------------------------------------------------------------ */
 
 RARE uint64_t mul_special(FpFormat f, FpEnv *env, uint64_t a, uint64_t b)
 {
@@ -366,7 +201,7 @@ PER_FORMAT uint64_t soft_mul(FpFormat f, FpEnv *env, uint64_t a, uint64_t b)
     return round_pack(f, env, p.sign != q.sign, exp, narrow_sticky(sig));
 }
 
-/* --- Fused multiply-add ------------------------------------------------------------------------- */
+/* --- Fused multiply-add -------------------------------------------------------------------- */
 
 RARE uint64_t fma_special(FpFormat f, FpEnv *env, uint64_t a, uint64_t b, uint64_t c)
 {
@@ -398,8 +233,8 @@ RARE uint64_t fma_special(FpFormat f, FpEnv *env, uint64_t a, uint64_t b, uint64
 }
 
 /*
- * As soft_add(), with 128-bit significands because the product must stay exact until the sum is known.
- * The same argument about the sticky bit holds: at least 22 low bits of either are zero.
+ * As soft_add(), with 128-bit significands because the product must stay exact until the sum is
+ * known. The same argument about the sticky bit holds: at least 22 low bits of either are zero.
  */
 PER_FORMAT uint64_t soft_fma(FpFormat f, FpEnv *env, uint64_t a, uint64_t b, uint64_t c)
 {
@@ -447,7 +282,7 @@ PER_FORMAT uint64_t soft_fma(FpFormat f, FpEnv *env, uint64_t a, uint64_t b, uin
     return round_pack(f, env, p.sign, exp, narrow_sticky(sum));
 }
 
-/* --- Division ----------------------------------------------------------------------------------- */
+/* --- Division ------------------------------------------------------------------------------ */
 
 RARE uint64_t div_special(FpFormat f, FpEnv *env, uint64_t a, uint64_t b)
 {
@@ -499,11 +334,10 @@ PER_FORMAT uint64_t soft_div(FpFormat f, FpEnv *env, uint64_t a, uint64_t b)
     if (UNLIKELY(p.kind | q.kind)) {
         return div_special(f, env, a, b);
     }
-    return round_pack(f, env, p.sign != q.sign, p.exp - q.exp - below_one,
-                      divide_sticky(n, q.sig));
+    return round_pack(f, env, p.sign != q.sign, p.exp - q.exp - below_one, divide_sticky(n, q.sig));
 }
 
-/* --- Square root -------------------------------------------------------------------------------- */
+/* --- Square root --------------------------------------------------------------------------- */
 
 /* n = root^2 + rem with rem <= 2 * root. */
 typedef struct RootRem {
@@ -512,60 +346,63 @@ typedef struct RootRem {
 } RootRem;
 
 /* Digit by digit, as by hand: `rem` takes two more bits of n for each bit of the root. */
-static RootRem sqrt_rem32(uint32_t n)
+static RootRem sqrt_rem16(uint16_t n)
 {
     RootRem s = { 0, 0 };
 
-    for (int i = 30; i >= 0; i -= 2) {
+    for (int i = 14; i >= 0; i -= 2) {
+        uint64_t rem = s.rem << 2 | (n >> i & 3);
         uint64_t trial = s.root << 2 | 1;
+        bool digit = rem >= trial;
 
-        s.rem = s.rem << 2 | (n >> i & 3);
-        s.root <<= 1;
-        if (s.rem >= trial) {
-            s.rem -= trial;
-            s.root |= 1;
-        }
+        s.rem = digit ? rem - trial : rem;
+        s.root = s.root << 1 | digit;
     }
     return s;
 }
 
 /*
- * The root of twice as many digits, by P. Zimmermann, "Karatsuba Square Root" (INRIA RR-3805): with
- * n = high * b^2 + n1 * b + n0 and high = s^2 + r, divide r * b + n1 by 2s; the quotient q gives the
- * lower digits, so that the root is s * b + q or one less. n is at least a quarter of its range.
+ * From the root of high to that of n = high * b^2 + n1 * b + n0, where b = 2^bits and n1, n0 < b,
+ * by P. Zimmermann, "Karatsuba Square Root" (INRIA RR-3805): divide rem * b + n1 by 2 * root; with
+ * q the quotient, the new root is root * b + q or one less. The top two bits of high are not both 0.
  */
-static RootRem sqrt_rem64(uint64_t n)
+static inline RootRem sqrt_double(RootRem high, int bits, uint64_t n1, uint64_t n0)
 {
-    RootRem s = sqrt_rem32(n >> 32);
-    uint64_t n1 = n >> 16 & 0xffff;
-    uint64_t n0 = n & 0xffff;
-    uint64_t q = (s.rem << 16 | n1) / (2 * s.root);
-    uint64_t u = (s.rem << 16 | n1) % (2 * s.root);
-    uint64_t root = (s.root << 16) + q;
-    int64_t rem = (int64_t)((u << 16) + n0) - (int64_t)(q * q);
+    uint64_t dividend = high.rem << bits | n1;
+    uint64_t q = dividend / (2 * high.root);
+    uint64_t low = (dividend % (2 * high.root) << bits) + n0;
+    uint64_t root = (high.root << bits) + q;
 
-    if (rem < 0) {
-        rem += 2 * root - 1;
+    if (low < q * q) {
+        low += 2 * root - 1;
         root--;
     }
-    return (RootRem){ root, rem };
+    return (RootRem){ root, low - q * q };
+}
+
+static RootRem sqrt_rem64(uint64_t n)
+{
+    RootRem s16 = sqrt_rem16(n >> 48);
+    RootRem s32 = sqrt_double(s16, 8, n >> 40 & 0xff, n >> 32 & 0xff);
+
+    return sqrt_double(s32, 16, n >> 16 & 0xffff, n & 0xffff);
 }
 
 /*
- * The same once more; the remainder, which may need 65 bits, is folded into the lowest bit. Where q
- * was one too large n is no square: for n = (s * b + q')^2 the quotient is q' + (q'^2 / b) / 2s
- * rounded down, which is q' because q' < b <= 2s.
+ * The last doubling, with two differences. Dividend and remainder may need 65 bits, so the dividend
+ * is halved and divided by root; and the remainder is folded into the lowest bit of the result. A
+ * root that had to be lowered has one: for n = (root * b + d)^2 the quotient is d + (d^2 / b) /
+ * (2 * root) rounded down, which is d because d < b <= 2 * root.
  */
 static uint64_t sqrt_sticky128(Wide n)
 {
-    RootRem s = sqrt_rem64(n >> 64);
+    RootRem high = sqrt_rem64(n >> 64);
     uint64_t n1 = (uint64_t)n >> 32;
     uint64_t n0 = (uint32_t)n;
-    /* r * b + n1 may need 65 bits too, so it is halved and divided by s instead of 2s. */
-    uint64_t half = s.rem << 31 | n1 >> 1;
-    uint64_t q = half / s.root;
-    uint64_t u = half % s.root << 1 | (n1 & 1);
-    uint64_t root = (s.root << 32) + q; /* may wrap to 0, and is then one too large */
+    uint64_t half = high.rem << 31 | n1 >> 1;
+    uint64_t q = half / high.root;
+    uint64_t u = half % high.root << 1 | (n1 & 1);
+    uint64_t root = (high.root << 32) + q; /* may wrap to 0, and is then one too large */
     Wide low = ((Wide)u << 32) + n0;
     Wide square = (Wide)q * q;
 
@@ -593,28 +430,25 @@ PER_FORMAT uint64_t soft_sqrt(FpFormat f, FpEnv *env, uint64_t a)
     return round_pack(f, env, false, half_exp, sqrt_sticky128((Wide)p.sig << (odd ? 64 : 63)));
 }
 
-/* --- The short cut through the host's unit ------------------------------------------------------ */
+/* --- The short cut through the host's unit ------------------------------------------------- */
 
 /*
  * Under FP_RNE with FP_NX already set, a host operation in its default environment differs from the
  * integer code at most by flags other than FP_NX, or by the bits of a NaN. A finite result rules
- * out infinite and NaN operands, and so FP_NV, FP_DZ and FP_OF; FP_UF is ruled out by a result above
- * the smallest normal number (at that number a tiny value may have been rounded up). Sums need no
- * such bound: a tiny sum is a multiple of the smallest subnormal number, hence exact.
+ * out infinite and NaN operands, and so FP_NV, FP_DZ and FP_OF; FP_UF is ruled out by a result
+ * above the smallest normal number (at that number a tiny value may have been rounded up). Sums need
+ * no such bound: a tiny sum is a multiple of the smallest subnormal number, hence exact.
  *
  * OPAQUE hides a result's origin from the compiler, which might otherwise contract a product and a
- * sum that meet after inlining; the file is also meant to be compiled with -ffp-contract=off.
+ * sum that meet after inlining. Root and fused multiply-add are written out because the C functions
+ * would bring in libm, which handles errno and, without the instruction, is slower than soft_fma().
  */
-#if (defined(__x86_64__) || defined(__aarch64__)) && FLT_EVAL_METHOD == 0 && !defined(__FAST_MATH__)
+#if defined(__x86_64__) && FLT_EVAL_METHOD == 0 && !defined(__FAST_MATH__)
 #define HOST_FPU 1
-#else
-#define HOST_FPU 0
-#endif
-
-#if defined(__x86_64__)
 #define OPAQUE(x) __asm__("" : "+x"(x))
 #else
-#define OPAQUE(x) __asm__("" : "+m"(x))
+#define HOST_FPU 0
+#define OPAQUE(x) ((void)(x))
 #endif
 
 static inline bool host_may_run(const FpEnv *env)
@@ -666,4 +500,198 @@ static inline uint64_t bits_of_double(double x)
     OPAQUE(x);
     memcpy(&bits, &x, sizeof(bits));
     return bits;
+}
+
+static inline double host_sqrt64(double a)
+{
+#if HOST_FPU
+    __asm__("sqrtsd %0, %0" : "+x"(a));
+#endif
+    return a;
+}
+
+static inline float host_sqrt32(float a)
+{
+#if HOST_FPU
+    __asm__("sqrtss %0, %0" : "+x"(a));
+#endif
+    return a;
+}
+
+static inline bool host_has_fma(void)
+{
+#if HOST_FPU
+    return __builtin_cpu_supports("fma");
+#else
+    return false;
+#endif
+}
+
+/* a * b + c; only where host_has_fma(). */
+static inline double host_fma64(double a, double b, double c)
+{
+#if HOST_FPU
+    __asm__("vfmadd213sd %2, %1, %0" : "+x"(a) : "x"(b), "x"(c));
+#else
+    (void)b;
+    (void)c;
+#endif
+    return a;
+}
+
+static inline float host_fma32(float a, float b, float c)
+{
+#if HOST_FPU
+    __asm__("vfmadd213ss %2, %1, %0" : "+x"(a) : "x"(b), "x"(c));
+#else
+    (void)b;
+    (void)c;
+#endif
+    return a;
+}
+
+/* --- The operations of fpu.h --------------------------------------------------------------- */
+
+uint32_t fp32_add(FpEnv *env, uint32_t a, uint32_t b)
+{
+    if (host_may_run(env)) {
+        uint32_t result = bits_of_float(float_of(a) + float_of(b));
+
+        if (LIKELY(is_finite(BINARY32, result))) {
+            return result;
+        }
+    }
+    return soft_add(BINARY32, env, a, b);
+}
+
+uint64_t fp64_add(FpEnv *env, uint64_t a, uint64_t b)
+{
+    if (host_may_run(env)) {
+        uint64_t result = bits_of_double(double_of(a) + double_of(b));
+
+        if (LIKELY(is_finite(BINARY64, result))) {
+            return result;
+        }
+    }
+    return soft_add(BINARY64, env, a, b);
+}
+
+uint32_t fp32_sub(FpEnv *env, uint32_t a, uint32_t b)
+{
+    if (host_may_run(env)) {
+        uint32_t result = bits_of_float(float_of(a) - float_of(b));
+
+        if (LIKELY(is_finite(BINARY32, result))) {
+            return result;
+        }
+    }
+    return soft_add(BINARY32, env, a, b ^ sign_mask(BINARY32));
+}
+
+uint64_t fp64_sub(FpEnv *env, uint64_t a, uint64_t b)
+{
+    if (host_may_run(env)) {
+        uint64_t result = bits_of_double(double_of(a) - double_of(b));
+
+        if (LIKELY(is_finite(BINARY64, result))) {
+            return result;
+        }
+    }
+    return soft_add(BINARY64, env, a, b ^ sign_mask(BINARY64));
+}
+
+uint32_t fp32_mul(FpEnv *env, uint32_t a, uint32_t b)
+{
+    if (host_may_run(env)) {
+        uint32_t result = bits_of_float(float_of(a) * float_of(b));
+
+        if (LIKELY(is_finite_above_tiny(BINARY32, result))) {
+            return result;
+        }
+    }
+    return soft_mul(BINARY32, env, a, b);
+}
+
+uint64_t fp64_mul(FpEnv *env, uint64_t a, uint64_t b)
+{
+    if (host_may_run(env)) {
+        uint64_t result = bits_of_double(double_of(a) * double_of(b));
+
+        if (LIKELY(is_finite_above_tiny(BINARY64, result))) {
+            return result;
+        }
+    }
+    return soft_mul(BINARY64, env, a, b);
+}
+
+uint32_t fp32_div(FpEnv *env, uint32_t a, uint32_t b)
+{
+    if (host_may_run(env)) {
+        uint32_t result = bits_of_float(float_of(a) / float_of(b));
+
+        if (LIKELY(is_finite_above_tiny(BINARY32, result))) {
+            return result;
+        }
+    }
+    return soft_div(BINARY32, env, a, b);
+}
+
+uint64_t fp64_div(FpEnv *env, uint64_t a, uint64_t b)
+{
+    if (host_may_run(env)) {
+        uint64_t result = bits_of_double(double_of(a) / double_of(b));
+
+        if (LIKELY(is_finite_above_tiny(BINARY64, result))) {
+            return result;
+        }
+    }
+    return soft_div(BINARY64, env, a, b);
+}
+
+uint32_t fp32_sqrt(FpEnv *env, uint32_t a)
+{
+    if (host_may_run(env)) {
+        uint32_t result = bits_of_float(host_sqrt32(float_of(a)));
+
+        if (LIKELY(is_finite_above_tiny(BINARY32, result))) {
+            return result;
+        }
+    }
+    return soft_sqrt(BINARY32, env, a);
+}
+
+uint64_t fp64_sqrt(FpEnv *env, uint64_t a)
+{
+    if (host_may_run(env)) {
+        uint64_t result = bits_of_double(host_sqrt64(double_of(a)));
+
+        if (LIKELY(is_finite_above_tiny(BINARY64, result))) {
+            return result;
+        }
+    }
+    return soft_sqrt(BINARY64, env, a);
+}
+
+uint32_t fp32_fma(FpEnv *env, uint32_t a, uint32_t b, uint32_t c)
+{
+    if (host_may_run(env) && host_has_fma()) {
+        uint32_t result = bits_of_float(host_fma32(float_of(a), float_of(b), float_of(c)));
+
+        if (LIKELY(is_finite_above_tiny(BINARY32, result))) {
+            return result;
+        }
+    }
+    return soft_fma(BINARY32, env, a, b, c);
+}
+
+uint64_t fp64_fma(FpEnv *env, uint64_t a, uint64_t b, uint64_t c)
+{
+    if (host_may_run(env) && host_has_fma()) {
+        uint64_t result = bits_of_double(host_fma64(double_of(a), double_of(b), double_of(c)));
+
+        if (LIKELY(is_finite_above_tiny(BINARY64, result))) {
+            return result;
+        }
+    }
+    return soft_fma(BINARY64, env, a, b, c);
 }
