@@ -48,16 +48,44 @@ typedef struct MmioOps {
     bool lockless; /* handlers do their own locking and may run on several threads at once */
 } MmioOps;
 
-/* One a device, shared by its regions: true while one of its handlers runs. */
+/*
+ * One a device, shared by its regions: engaged while one of its handlers runs, and an access to the
+ * device's own registers is refused then. Lockless regions have none (they make no transfers).
+ * Machine lock held.
+ */
 typedef struct IoGuard {
     bool engaged;
     const char *owner; /* device name for traces; outlives the guard */
 } IoGuard;
 
-/* Bits of RamBlock.page_flags. A write to a page with a flag takes the slow path and clears it. */
+/*
+ * For device code that makes transfers outside of a handler (timers, completions): engage before,
+ * and give what it returned to restore after.
+ */
+static inline bool io_guard_engage(IoGuard *guard)
+{
+    bool before = guard->engaged;
+
+    guard->engaged = true;
+    return before;
+}
+
+static inline void io_guard_restore(IoGuard *guard, bool before)
+{
+    guard->engaged = before;
+}
+
+/*
+ * Bits of RamBlock.page_flags. A write to a page with any of them takes the slow path; what that
+ * does, and why no write slips through, stands at the head of src/memory/ram.c.
+ */
 enum {
-    RAM_PAGE_CODE = 1 << 0, /* somebody decoded instructions from it since the last write */
-    RAM_PAGE_LOG = 1 << 1,  /* dirty logging on, page clean */
+    RAM_PAGE_CODE = 1 << 0,  /* somebody decodes instructions from it; every writer knows */
+    RAM_PAGE_LOG = 1 << 1,   /* dirty logging on, page clean */
+    RAM_PAGE_BUSY = 1 << 2,  /* a writer is between its store and the new version */
+    RAM_PAGE_ARMED = 1 << 3, /* as CODE, but some writer may not have seen it yet */
+    RAM_PAGE_UNREAD = 0xf0,  /* counts writes since instructions were last decoded */
+    RAM_PAGE_UNREAD_ONE = 1 << 4,
 };
 
 typedef struct RamBlock {
@@ -67,13 +95,13 @@ typedef struct RamBlock {
     bool readonly;       /* ROM: guest writes are dropped */
     char *name;
     uint8_t *page_flags;    /* one byte a page */
-    uint32_t *page_version; /* grows with each noted write to a flagged page */
+    uint32_t *page_version; /* grows with each noted write to a page with CODE or ARMED */
 } RamBlock;
 
 typedef struct MemRegion MemRegion; /* RAM or MMIO at a place in the map */
 typedef struct Memory Memory;       /* the whole guest-physical space of one machine */
 
-/* Where an address leads. Valid inside the epoch read section in which it was found. */
+/* Where an address leads. Valid as long as the map is held (see memory_find). */
 typedef struct MemSection {
     MemRegion *region;
     RamBlock *ram;           /* NULL for MMIO */
@@ -108,11 +136,17 @@ typedef struct MemoryListener {
 void memory_add_listener(Memory *memory, const MemoryListener *listener); /* replays what is there */
 void memory_remove_listener(Memory *memory, const MemoryListener *listener);
 
-/* Read sections over the map. Any thread, no lock. */
+/*
+ * Read sections over the map. Any thread, no lock; never wait for the machine lock inside one, since
+ * whoever changes the map holds that lock and waits for the sections to end.
+ */
 uint32_t memory_read_enter(Memory *memory);
 void memory_read_exit(Memory *memory, uint32_t token);
 
-/* Inside a read section. false when nothing is mapped there. */
+/*
+ * Inside a read section, or with the machine lock held, which keeps the map as it is. false when
+ * nothing is mapped there.
+ */
 bool memory_find(Memory *memory, hwaddr addr, MemSection *section);
 
 const char *mem_region_name(const MemRegion *region);
@@ -120,8 +154,10 @@ hwaddr mem_region_base(const MemRegion *region);
 bool mem_region_lockless(const MemRegion *region);
 
 /*
- * One MMIO access by the access-size rules. size 1, 2, 4 or 8. Inside a read section; machine lock
- * held unless the region is lockless. cpu is for traces: a vCPU index, or -1 for a device or tool.
+ * One MMIO access by the access-size rules. size 1, 2, 4 or 8. A region that is lockless: inside a
+ * read section. Any other: machine lock held and no read section, since a handler may change the
+ * map. *value is zero when the result is not MEMTX_OK. cpu is for traces: a vCPU's index, or -1
+ * for a device or tool.
  */
 MemTxResult mmio_read(const MemSection *section, int cpu, unsigned size, uint64_t *value);
 MemTxResult mmio_write(const MemSection *section, int cpu, unsigned size, uint64_t value);
@@ -144,12 +180,18 @@ MemTxResult memory_write_rom(Memory *memory, hwaddr addr, const void *buffer,
 void *memory_host_ptr(Memory *memory, hwaddr addr, uint64_t length_bytes, bool for_write);
 void memory_note_written(Memory *memory, hwaddr addr, uint64_t length_bytes);
 
-/* Fixed-width little-endian accesses for devices' descriptors. MEMTX_OK or the first error. */
+/*
+ * Fixed-width little-endian accesses for devices' descriptors. MEMTX_OK or the first error. Aligned
+ * ones in RAM are single-copy atomic; reads acquire, writes release.
+ */
 MemTxResult memory_read_u16(Memory *memory, hwaddr addr, uint16_t *value);
 MemTxResult memory_read_u32(Memory *memory, hwaddr addr, uint32_t *value);
 MemTxResult memory_read_u64(Memory *memory, hwaddr addr, uint64_t *value);
 MemTxResult memory_write_u16(Memory *memory, hwaddr addr, uint16_t value);
 MemTxResult memory_write_u32(Memory *memory, hwaddr addr, uint32_t value);
+
+/* Slow half of ram_watch_code: makes every writer know of the reader before it returns. */
+void ram_watch_code_slow(RamBlock *block, uint64_t page);
 
 /*
  * Protocol for cached instructions: set the flag with ram_watch_code, THEN read the bytes, remember
@@ -159,8 +201,9 @@ static inline uint32_t ram_watch_code(RamBlock *block, uint64_t offset)
 {
     uint64_t page = offset >> MEMORY_PAGE_BITS;
 
-    if (!(orr_load_relaxed(&block->page_flags[page]) & RAM_PAGE_CODE)) {
-        orr_fetch_or(&block->page_flags[page], (uint8_t)RAM_PAGE_CODE);
+    if ((orr_load_acquire(&block->page_flags[page]) & (RAM_PAGE_CODE | RAM_PAGE_UNREAD)) !=
+        RAM_PAGE_CODE) {
+        ram_watch_code_slow(block, page);
     }
     return orr_load_acquire(&block->page_version[page]);
 }
@@ -170,12 +213,19 @@ static inline uint32_t ram_page_version(const RamBlock *block, uint64_t offset)
     return orr_load_acquire(&block->page_version[offset >> MEMORY_PAGE_BITS]);
 }
 
-/* Slow half of ram_note_write: clears flags, bumps the version, marks the dirty log. */
+/*
+ * Slow half of ram_note_write, for any length: clears flags, bumps the version, marks the dirty
+ * log. An accelerator whose hardware keeps the dirty log calls it for each dirty page.
+ */
 void ram_note_write_slow(RamBlock *block, uint64_t offset, uint64_t length_bytes);
 
-/* After a store of up to a page. The store comes first. Any thread. */
+/*
+ * After a store of up to a page. The store comes first; that the processor may still hold it back
+ * is taken care of by the readers' side. Any thread.
+ */
 static inline void ram_note_write(RamBlock *block, uint64_t offset, unsigned length_bytes)
 {
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
     if (G_UNLIKELY(orr_load_relaxed(&block->page_flags[offset >> MEMORY_PAGE_BITS])) ||
         G_UNLIKELY(((offset & (MEMORY_PAGE_SIZE - 1)) + length_bytes) > MEMORY_PAGE_SIZE)) {
         ram_note_write_slow(block, offset, length_bytes);
@@ -186,7 +236,7 @@ static inline void ram_note_write(RamBlock *block, uint64_t offset, unsigned len
 void ram_log_start(Memory *memory, RamBlock *block);
 void ram_log_stop(Memory *memory, RamBlock *block);
 
-/* Fills one bit a page (set: written since the last call) and starts over. */
+/* Fills one bit a page (set: written since the last call or the start) and starts over. */
 void ram_log_fetch_and_clear(Memory *memory, RamBlock *block, uint64_t *bitmap);
 
 ORR_END_DECLS

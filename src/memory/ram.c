@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * RAM blocks, and how writes to them reach translated code and the dirty log.
+ *
+ * The promise: when ram_note_write returns, every copy of instructions that was read before the
+ * store fails its version check, and the dirty log has the page. A writer stores and then looks at
+ * the flags; a reader of code sets a flag and then reads. For one of the two to see the other, both
+ * need a full barrier in between. Stores are far more frequent, so the writer has none: the reader
+ * makes all running threads execute one (membarrier) after it has set ARMED, and only then sets
+ * CODE, which tells later readers that no barrier is needed. The dirty log does the same once a page
+ * table scan.
+ *
+ * A write to a flagged page holds BUSY from the moment it may clear flags until the version has
+ * grown. So a page without flags has no invalidation under way, and skipping it is right.
+ *
+ * Instructions and data may share a page. Were the flag cleared by each write, each decoding after
+ * it would need a barrier; so it survives a few writes, and goes when nobody decodes any more.
+ */
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "memory/internal.h"
+#include "orrery/impl/error.h"
+
+/* Lazily touched, and not counted against the host's commit limit. */
+static void *map_table(uint64_t size_bytes)
+{
+    void *table = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    return table == MAP_FAILED ? NULL : table;
+}
+
+static uint64_t page_count(const RamBlock *block)
+{
+    return block->size_bytes >> MEMORY_PAGE_BITS;
+}
+
+RamBlock *ram_block_create(const char *name, uint64_t size_bytes, bool readonly, GError **error)
+{
+    RamBlock *block = g_new0(RamBlock, 1);
+    char *size = g_format_size_full(size_bytes, G_FORMAT_SIZE_IEC_UNITS);
+    bool ok = false;
+
+    block->name = g_strdup(name);
+    block->readonly = readonly;
+    block->fd = -1;
+    if (size_bytes == 0 || size_bytes > INT64_MAX) {
+        orr_fail(error, ORR_ERROR_INVALID, "memory '%s' cannot have a size of %s", name, size);
+        goto out;
+    }
+    block->fd = memfd_create(name, MFD_CLOEXEC);
+    if (block->fd < 0 || ftruncate(block->fd, (off_t)size_bytes) < 0) {
+        orr_fail(error, ORR_ERROR_IO, "cannot make memory '%s' of %s: %s", name, size,
+                 g_strerror(errno));
+        goto out;
+    }
+    block->host =
+        mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, block->fd, 0);
+    if (block->host == MAP_FAILED) {
+        block->host = NULL;
+        orr_fail(error, ORR_ERROR_IO, "cannot map memory '%s' of %s: %s", name, size,
+                 g_strerror(errno));
+        goto out;
+    }
+    block->size_bytes = size_bytes;
+    madvise(block->host, size_bytes, MADV_DONTDUMP);
+    block->page_flags = map_table(page_count(block));
+    block->page_version = map_table(page_count(block) * sizeof(uint32_t));
+    if (!block->page_flags || !block->page_version) {
+        orr_fail(error, ORR_ERROR_IO, "cannot map the page tables of memory '%s' of %s: %s", name,
+                 size, g_strerror(errno));
+        goto out;
+    }
+    ok = true;
+out:
+    g_free(size);
+    if (!ok) {
+        ram_block_destroy(block);
+        return NULL;
+    }
+    return block;
+}
+
+void ram_block_destroy(RamBlock *block)
+{
+    if (!block) {
+        return;
+    }
+    if (block->host) {
+        munmap(block->host, block->size_bytes);
+    }
+    if (block->page_flags) {
+        munmap(block->page_flags, page_count(block));
+    }
+    if (block->page_version) {
+        munmap(block->page_version, page_count(block) * sizeof(uint32_t));
+    }
+    if (block->fd >= 0) {
+        close(block->fd);
+    }
+    g_free(block->name);
+    g_free(block);
+}
+
+void ram_register_barrier(void)
+{
+    syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+}
+
+/*
+ * A full barrier on every running thread. A host kernel without membarrier (before 4.14) leaves the
+ * window that a store may wait in the writer's store buffer, some nanoseconds.
+ */
+static void barrier_everywhere(void)
+{
+    orr_fence_seq_cst();
+    syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+}
+
+void ram_watch_code_slow(RamBlock *block, uint64_t page)
+{
+    uint8_t *flags = &block->page_flags[page];
+    uint8_t seen = orr_fetch_or(flags, (uint8_t)RAM_PAGE_ARMED);
+
+    while (!(seen & RAM_PAGE_CODE)) {
+        barrier_everywhere();
+        seen = orr_load_seq_cst(flags);
+        while (seen & RAM_PAGE_ARMED) {
+            uint8_t next = (uint8_t)(seen | RAM_PAGE_CODE);
+
+            if (__atomic_compare_exchange_n(flags, &seen, next, false, __ATOMIC_SEQ_CST,
+                                            __ATOMIC_SEQ_CST)) {
+                seen = next;
+                break;
+            }
+        }
+        if (!(seen & RAM_PAGE_CODE)) {
+            /* A writer took ARMED away: who has looked since then may not know of us. */
+            seen = orr_fetch_or(flags, (uint8_t)RAM_PAGE_ARMED);
+        }
+    }
+    if (seen & RAM_PAGE_UNREAD) {
+        orr_fetch_and(flags, (uint8_t)~RAM_PAGE_UNREAD);
+    }
+}
+
+/* The flags that a write leaves. */
+static uint8_t flags_after_write(uint8_t flags)
+{
+    if (!(flags & (RAM_PAGE_CODE | RAM_PAGE_ARMED)) ||
+        (flags & RAM_PAGE_UNREAD) == RAM_PAGE_UNREAD) {
+        return 0;
+    }
+    return (uint8_t)((flags & ~RAM_PAGE_LOG) + RAM_PAGE_UNREAD_ONE);
+}
+
+static void note_page(RamBlock *block, uint64_t page)
+{
+    uint8_t *flags = &block->page_flags[page];
+    uint8_t seen = orr_load_relaxed(flags);
+
+    for (;;) {
+        if (seen == 0) {
+            return;
+        }
+        if (seen & RAM_PAGE_BUSY) {
+            sched_yield();
+            seen = orr_load_relaxed(flags);
+            continue;
+        }
+        if (__atomic_compare_exchange_n(flags, &seen,
+                                        (uint8_t)(flags_after_write(seen) | RAM_PAGE_BUSY), false,
+                                        __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {
+            break;
+        }
+    }
+    if (seen & (RAM_PAGE_CODE | RAM_PAGE_ARMED)) {
+        orr_fetch_add(&block->page_version[page], 1u);
+    }
+    orr_fetch_and(flags, (uint8_t)~RAM_PAGE_BUSY);
+}
+
+void ram_note_write_slow(RamBlock *block, uint64_t offset, uint64_t length_bytes)
+{
+    uint64_t last;
+
+    if (length_bytes == 0 || offset >= block->size_bytes) {
+        return;
+    }
+    last = offset + MIN(length_bytes, block->size_bytes - offset) - 1;
+    for (uint64_t page = offset >> MEMORY_PAGE_BITS; page <= last >> MEMORY_PAGE_BITS; page++) {
+        if (orr_load_relaxed(&block->page_flags[page])) {
+            note_page(block, page);
+        }
+    }
+}
+
+void ram_log_start(Memory *memory, RamBlock *block)
+{
+    for (uint64_t page = 0; page < page_count(block); page++) {
+        orr_fetch_or(&block->page_flags[page], (uint8_t)RAM_PAGE_LOG);
+    }
+    barrier_everywhere();
+    for (guint i = 0; i < memory->listeners->len; i++) {
+        MemoryListener *listener = &g_array_index(memory->listeners, MemoryListener, i);
+
+        if (listener->log_start) {
+            listener->log_start(listener->opaque, block);
+        }
+    }
+}
+
+void ram_log_stop(Memory *memory, RamBlock *block)
+{
+    for (guint i = 0; i < memory->listeners->len; i++) {
+        MemoryListener *listener = &g_array_index(memory->listeners, MemoryListener, i);
+
+        if (listener->log_stop) {
+            listener->log_stop(listener->opaque, block);
+        }
+    }
+    for (uint64_t page = 0; page < page_count(block); page++) {
+        if (orr_load_relaxed(&block->page_flags[page]) & RAM_PAGE_LOG) {
+            orr_fetch_and(&block->page_flags[page], (uint8_t)~RAM_PAGE_LOG);
+        }
+    }
+}
+
+void ram_log_fetch_and_clear(Memory *memory, RamBlock *block, uint64_t *bitmap)
+{
+    for (guint i = 0; i < memory->listeners->len; i++) {
+        MemoryListener *listener = &g_array_index(memory->listeners, MemoryListener, i);
+
+        if (listener->log_sync) {
+            listener->log_sync(listener->opaque, block);
+        }
+    }
+    memset(bitmap, 0, (page_count(block) + 63) / 64 * sizeof(uint64_t));
+    for (uint64_t page = 0; page < page_count(block); page++) {
+        if (!(orr_load_relaxed(&block->page_flags[page]) & RAM_PAGE_LOG)) {
+            orr_fetch_or(&block->page_flags[page], (uint8_t)RAM_PAGE_LOG);
+            bitmap[page / 64] |= (uint64_t)1 << (page % 64);
+        }
+    }
+    barrier_everywhere();
+}
