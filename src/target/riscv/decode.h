@@ -63,11 +63,13 @@ typedef struct RvExtInfo {
 
 extern const RvExtInfo rv_ext_info[RV_EXT_COUNT];
 
-/* How an instruction is written; for the disassembler. */
+/* How an instruction is written and which bits tell it; for the disassembler and for tests. */
 typedef struct RvForm {
     const char *mnemonic;
     uint16_t op;     /* RvOp */
     uint8_t args[6]; /* RvOperand, up to RV_ARG_END */
+    uint32_t mask;   /* the encoding's fixed bits */
+    uint32_t value;
 } RvForm;
 
 extern const RvForm rv_forms[RV_FORM_COUNT];
