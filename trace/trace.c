@@ -7,8 +7,10 @@
 #include "orrery/impl/error.h"
 #include "trace/internal.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /*
  * Bit i of every mask byte belongs to entry i. Bit 2 is kept for the embedded recorder, "ctf".
@@ -168,6 +170,10 @@ static bool add_file(GArray *rules, const char *path, GError **error)
     g_auto(GStrv) lines = NULL;
     g_autoptr(GError) why = NULL;
 
+    if (access(path, R_OK) != 0) {
+        return orr_fail(error, ORR_ERROR_IO, "cannot read the list of events '%s': %s", path,
+                        g_strerror(errno));
+    }
     if (!g_file_get_contents(path, &text, NULL, &why)) {
         return orr_fail(error, ORR_ERROR_IO, "cannot read the list of events '%s': %s", path,
                         why->message);

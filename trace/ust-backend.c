@@ -10,8 +10,8 @@
 #include "trace/ust-provider.h"
 
 #include <dlfcn.h>
-#include <limits.h>
-#include <stdlib.h>
+#include <link.h>
+#include <string.h>
 #include <unistd.h>
 
 /* By the subsystem's number, the high byte of an event's id. Written before a mask bit is set. */
@@ -57,6 +57,36 @@ static char *find_provider(const char *file)
     return NULL;
 }
 
+/*
+ * Does the file hold all that its program headers say? The dynamic linker does not ask, and a file cut short
+ * by a full disk would end the process with SIGBUS.
+ */
+static bool is_whole_object(const char *path)
+{
+    g_autoptr(GMappedFile) map = g_mapped_file_new(path, FALSE, NULL);
+    size_t size = map ? g_mapped_file_get_length(map) : 0;
+    const char *bytes = size ? g_mapped_file_get_contents(map) : NULL;
+    ElfW(Ehdr) eh;
+
+    if (size < sizeof(eh)) {
+        return false;
+    }
+    memcpy(&eh, bytes, sizeof(eh));
+    if (memcmp(eh.e_ident, ELFMAG, SELFMAG) || eh.e_phentsize != sizeof(ElfW(Phdr)) ||
+        eh.e_phoff > size || size - eh.e_phoff < (size_t)eh.e_phnum * sizeof(ElfW(Phdr))) {
+        return false;
+    }
+    for (size_t i = 0; i < eh.e_phnum; i++) {
+        ElfW(Phdr) ph;
+
+        memcpy(&ph, bytes + eh.e_phoff + i * sizeof(ph), sizeof(ph));
+        if (ph.p_offset > size || ph.p_filesz > size - ph.p_offset) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool load_provider(const TraceSubsystem *sub, GError **error)
 {
     g_autofree char *file = g_strdup_printf("orrery-trace-ust-%s.so", sub->name);
@@ -69,6 +99,11 @@ static bool load_provider(const TraceSubsystem *sub, GError **error)
                         "trace backend 'ust' needs %s, which is not installed; install the package "
                         "orrery-trace-ust, or build with -Dtrace_ust=enabled",
                         file);
+    }
+    if (!is_whole_object(path)) {
+        return orr_fail(error, ORR_ERROR_INVALID,
+                        "the trace provider %s cannot be read or is incomplete; install it again",
+                        path);
     }
     handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (!handle) {
