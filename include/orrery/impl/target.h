@@ -30,6 +30,10 @@ typedef struct TargetReg {
     uint32_t bits;
 } TargetReg;
 
+/* One property of a vCPU's node in a device tree; data as the tree holds it (cells big-endian). */
+typedef void TargetDescribeFn(void *opaque, const char *property, const void *data,
+                              size_t length_bytes);
+
 typedef struct TargetOps {
     const char *name; /* "riscv64" */
     const char *summary;
@@ -68,6 +72,19 @@ typedef struct TargetOps {
     /* One instruction at pc from `bytes`; returns its length, 0 when not decodable. */
     size_t (*disas)(Vcpu *vcpu, uint64_t pc, const uint8_t *bytes, size_t available, char *text,
                     size_t text_bytes);
+
+    /*
+     * Interrupt input n of the vCPU, for a board to wire; lockless. NULL when there is none. NULL
+     * here: the target has no inputs that boards wire.
+     */
+    IrqLine *(*irq_in)(Vcpu *vcpu, unsigned n);
+
+    /*
+     * Tells a device tree what the vCPU is: calls add for each property of its node that follows
+     * from its model and features (not its address, status or phandle). After vcpu_realize. NULL:
+     * nothing to tell.
+     */
+    void (*describe)(Vcpu *vcpu, TargetDescribeFn *add, void *opaque);
 } TargetOps;
 
 /* NULL when unknown. */
