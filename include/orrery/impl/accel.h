@@ -7,6 +7,8 @@
 #ifndef ORRERY_IMPL_ACCEL_H
 #define ORRERY_IMPL_ACCEL_H
 
+#include <stdio.h>
+
 #include "orrery/impl/compiler.h"
 #include "orrery/impl/props.h"
 
@@ -57,6 +59,10 @@ struct Accel {
     Cpus *cpus;
     Timers *timers;
     Memory *memory;
+
+    /* The core's own. */
+    bool initialised; /* init_machine has succeeded */
+    MemoryListener *listener;
 };
 
 /* Extensions of a target's CPU class; called in this order, after the model's own. NULL is fine. */
@@ -109,6 +115,16 @@ typedef struct AccelModule {
 } AccelModule;
 
 #define ACCEL_MODULE_SYMBOL "orrery_accel_module"
+
+/* Names the descriptor in a module's source; a built-in accelerator's symbol ends in its name. */
+#ifdef ORR_ACCEL_BUILTIN
+#define ORR_ACCEL_MODULE(name_) const AccelModule orrery_accel_module_##name_
+#define ORR_ACCEL_MODULE_DECLARE(name_) extern const AccelModule orrery_accel_module_##name_
+#else
+#define ORR_ACCEL_MODULE(name_) const AccelModule orrery_accel_module
+#define ORR_ACCEL_MODULE_DECLARE(name_)                                                            \
+    extern const AccelModule orrery_accel_module __attribute__((visibility("default")))
+#endif
 
 static inline Accel *vcpu_accel(const Vcpu *vcpu)
 {

@@ -61,6 +61,9 @@ void vcpu_machine_unlock(Vcpu *vcpu);
 /* Makes a stopped vCPU of the target's model, with the lowest free index. */
 Vcpu *vcpu_create(Cpus *cpus, const TargetOps *target, const char *model, GError **error);
 
+/* Frees one that was created and not plugged. NULL is fine. */
+void vcpu_discard(Vcpu *vcpu);
+
 /* Realizes it, starts its thread, waits until the thread has begun; the vCPU is still stopped. */
 bool vcpu_plug(Vcpu *vcpu, GError **error);
 

@@ -16,12 +16,13 @@ typedef struct OrrSeqlock {
 
 static inline void orr_seqlock_write_begin(OrrSeqlock *lock)
 {
-    __atomic_fetch_add(&lock->sequence, 1, __ATOMIC_SEQ_CST);
+    /* The data's release stores keep this one above them; a reader that saw one sees this. */
+    __atomic_store_n(&lock->sequence, lock->sequence + 1, __ATOMIC_RELAXED);
 }
 
 static inline void orr_seqlock_write_end(OrrSeqlock *lock)
 {
-    __atomic_fetch_add(&lock->sequence, 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&lock->sequence, lock->sequence + 1, __ATOMIC_RELEASE);
 }
 
 static inline uint32_t orr_seqlock_read_begin(const OrrSeqlock *lock)

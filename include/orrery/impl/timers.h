@@ -48,6 +48,7 @@ typedef struct TimersHooks {
     void (*wake)(void *wake_opaque); /* a deadline moved closer: the main loop must look again */
     void *opaque;
     void *wake_opaque;
+    bool stepped; /* VIRTUAL moves by clock_step_to alone; its timers never make the loop wake */
 } TimersHooks;
 
 Timers *timers_create(void);
@@ -56,6 +57,10 @@ void timers_set_hooks(Timers *timers, const TimersHooks *hooks); /* before vCPUs
 
 /* Nanoseconds on a clock. Any thread, no lock (seqlock read). */
 int64_t clock_get_ns(Timers *timers, ClockType clock);
+
+/* What clocks show when no accelerator owns them; for the ops' defaults. Any thread, no lock. */
+int64_t timers_default_virtual_ns(Timers *timers);
+int64_t timers_default_ticks(Timers *timers);
 
 /* Guest ticks (what a cycle counter shows): monotonic, stops with the VM, survives host suspend. */
 int64_t guest_ticks_get(Timers *timers);

@@ -103,7 +103,8 @@ struct Vcpu {
 
     /* The thread. */
     pthread_t thread;
-    int32_t thread_id; /* kernel's; 0 before it began */
+    bool thread_joinable; /* vcpu_start_thread made it */
+    int32_t thread_id;    /* kernel's; 0 before it began */
     uint64_t random;   /* seed of this vCPU's generator */
     uint32_t epoch_stripe;
 
