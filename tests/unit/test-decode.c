@@ -430,6 +430,38 @@ static void test_extensions(void **state)
     }
 }
 
+/* The switch tree finds what a search of the whole list finds: the narrowest form that matches. */
+static void test_tree(void **state)
+{
+    uint64_t seed = 7;
+    unsigned legal = 0;
+
+    for (unsigned k = 0; k < 400000; k++) {
+        uint64_t random = next_random(&seed);
+        const RvForm *near = &rv_forms[1 + (random >> 40) % (RV_OP_COUNT - 1)];
+        /* A known form with one or no fixed bit flipped, so that near misses are tried. */
+        uint32_t word = ((uint32_t)random & ~near->mask) | near->value;
+        unsigned want = 0;
+        RvInsn got;
+
+        word ^= (random >> 32 & 1) << (random >> 33 & 31) & ~3u;
+        for (unsigned op = 1; op < RV_OP_COUNT; op++) {
+            if ((word & rv_forms[op].mask) == rv_forms[op].value &&
+                (!want || (rv_forms[op].mask & ~rv_forms[want].mask))) {
+                want = op;
+            }
+        }
+        if (rv_op_info[want].flags & RV_OPF_ROUNDS && (word >> 12 & 7) >= 5 &&
+            (word >> 12 & 7) <= 6) {
+            want = RV_OP_ILLEGAL;
+        }
+        rv_decode32(word, &got);
+        assert_int_equal(got.op, want);
+        legal += want != RV_OP_ILLEGAL;
+    }
+    assert_in_range(legal, 100000, 399999);
+}
+
 static void test_rounding_modes(void **state)
 {
     unsigned checked = 0;
@@ -564,10 +596,15 @@ static void test_speed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_known),
-        cmocka_unit_test(test_compressed_all), cmocka_unit_test(test_extensions),
-        cmocka_unit_test(test_rounding_modes), cmocka_unit_test(test_disas_buffer),
-        cmocka_unit_test(test_csr_names),      cmocka_unit_test(test_disassembler_object),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_known),
+        cmocka_unit_test(test_compressed_all),
+        cmocka_unit_test(test_extensions),
+        cmocka_unit_test(test_tree),
+        cmocka_unit_test(test_rounding_modes),
+        cmocka_unit_test(test_disas_buffer),
+        cmocka_unit_test(test_csr_names),
+        cmocka_unit_test(test_disassembler_object),
         cmocka_unit_test(test_speed),
     };
 
