@@ -41,6 +41,12 @@ typedef struct CharHooks {
  * restored however the program ends.
  */
 Chardev *chardev_open(Cpus *cpus, const char *label, const char *spec, GError **error);
+
+/*
+ * Turns the text of a -chardev ("socket,id=c0,path=/tmp/s,server=on") into the id and the spec that
+ * chardev_open takes. Both are the caller's to free. Cold; any thread.
+ */
+bool chardev_parse_options(const char *options, char **id, char **spec, GError **error);
 void chardev_close(Chardev *chr); /* flushes what can be written without blocking; NULL is fine */
 const char *chardev_label(const Chardev *chr);
 void chardev_set_hooks(Chardev *chr, const CharHooks *hooks);

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Every device class there is. The idea to hold: a device is known to the program by its line here
+ * and by nothing else; declarations and the table of src/hw/core/classes.c come from it.
+ */
+#ifndef ORRERY_HW_CLASSES_H
+#define ORRERY_HW_CLASSES_H
+
+#include "orrery/impl/device.h"
+
+#define HW_CLASSES(X)
+
+#define HW_DECLARE_CLASS(name) extern const DeviceClass name;
+HW_CLASSES(HW_DECLARE_CLASS)
+#undef HW_DECLARE_CLASS
+
+#endif
