@@ -41,7 +41,7 @@ typedef struct RvInsn {
     uint32_t raw; /* as fetched; the upper half is 0 when len is 2 */
 } RvInsn;
 
-_Static_assert(sizeof(RvInsn) == 16, "RvInsn is stored per decoded instruction");
+G_STATIC_ASSERT(sizeof(RvInsn) == 16);
 
 /* What is known of an operation. Indexed by RvOp. */
 typedef struct RvOpInfo {
