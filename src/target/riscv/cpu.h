@@ -135,7 +135,13 @@ typedef struct RiscvCpu {
     uint32_t time_hz;     /* of the time CSR; 10 MHz on virt */
     uint32_t satp_mode_max; /* 8, 9, 10: Sv39, Sv48, Sv57; 0: no paging */
     bool pmp_active;      /* some entry is not off; see riscv_pmp_check for what follows when none */
-    uint32_t mmu_version; /* grows when satp, PMP, mstatus.MXR/SUM... make cached translations stale */
+
+    /*
+     * Grows when a translation kept from before may be wrong for one and the same satp, effective
+     * privilege, SUM and MXR: PMP, menvcfg.ADUE and PBMTE, reset. Those four are what a cache of
+     * translations must be told apart by; changing them does not count here.
+     */
+    uint32_t mmu_version;
 
     /* Properties (-cpu rv64,zba=off,...): one bool each, folded into exts by vcpu_realize. */
     struct {
@@ -198,8 +204,8 @@ int riscv_cbo_allowed(const RiscvCpu *cpu, bool zero, bool inval);
 typedef enum RvCsrResult {
     RV_CSR_OK = 0,
     RV_CSR_ILLEGAL,
-    /* Translations cached under the old value are stale (mmu_version has grown): end the block,
-     * flush, and look at interrupts as for RV_CSR_OK_IRQ. */
+    /* Addresses translate otherwise from here on: satp, SUM, MXR, MPRV or MPP under MPRV have
+     * changed, or mmu_version has grown. End the block, look at those, and at interrupts too. */
     RV_CSR_OK_MMU,
     RV_CSR_OK_IRQ, /* an interrupt can be taken now: end the block, look at interrupts */
 } RvCsrResult;
@@ -232,8 +238,8 @@ bool riscv_csr_peek(RiscvCpu *cpu, unsigned csr, uint64_t *value);
 bool riscv_csr_poke(RiscvCpu *cpu, unsigned csr, uint64_t value);
 
 /*
- * Makes everything that is derived from the registers (PMP ranges, the stimecmp timer) anew and
- * outdates cached translations; after fields were filled otherwise than by the functions here
+ * Makes everything that is derived from the registers (PMP ranges, the stimecmp timer) anew, with
+ * mmu_version grown; after fields were filled otherwise than by the functions here
  * (reset, a snapshot, another accelerator). The vCPU is stopped or its own thread.
  */
 void riscv_state_changed(RiscvCpu *cpu);
