@@ -156,6 +156,11 @@ static const struct {
     { FMA, FP_RTZ, MAX, MAX, ONE, MAX, OF | NX },
     /* A fused product keeps what a rounded one would lose. */
     { FMA, FP_RNE, ONE + 1, ONE + 1, 0xbff0000000000002, 0x3970000000000000, 0 },
+    /* A product that misses a tie by 2^-78, with an addend of that or a little more. */
+    { FMA, FP_RNE, 0x3ff0000002000001, 0x3ff0000004000000, 0xbb10000000000000, 0x3ff0000006000002,
+      NX },
+    { FMA, FP_RNE, 0x3ff0000002000001, 0x3ff0000004000000, 0xbb10000000000001, 0x3ff0000006000001,
+      NX },
     { SQRT, FP_RNE, 0x4000000000000000, 0, 0, 0x3ff6a09e667f3bcd, NX },
     { SQRT, FP_RDN, 0x4000000000000000, 0, 0, 0x3ff6a09e667f3bcc, NX },
     { DIV, FP_RNE, ONE, 0x4008000000000000, 0, 0x3fd5555555555555, NX },
@@ -326,11 +331,17 @@ static void steer(Op op, int width, uint64_t *rng, uint64_t *a, uint64_t *b, uin
             *b = compose(width, flip, clamp_exp(width, e), *b);
         }
         *c = ours(MUL, width, &env, *a, *b, 0);
-        if (pick(rng, 2)) {
+        switch (pick(rng, 3)) {
+        case 0:
             *c += jitter;
-        } else {
+            break;
+        case 1: /* what the rounded product lost, so that the sum is all but a number or a tie */
+            *c = ours(FMA, width, &env, *a, *b, *c ^ sign_bit(width)) + jitter;
+            break;
+        default:
             e = biased_exp(width, *c) + (int)pick(rng, 4 * frac_bits(width)) - 2 * frac_bits(width);
             *c = compose(width, flip, clamp_exp(width, e), next_random(rng));
+            break;
         }
         if (flip) {
             *c ^= sign_bit(width);

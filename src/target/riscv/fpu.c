@@ -389,21 +389,18 @@ static RootRem sqrt_rem64(uint64_t n)
 }
 
 /*
- * The last doubling, with two differences. Dividend and remainder may need 65 bits, so the dividend
- * is halved and divided by root; and the remainder is folded into the lowest bit of the result. A
- * root that had to be lowered has one: for n = (root * b + d)^2 the quotient is d + (d^2 / b) /
- * (2 * root) rounded down, which is d because d < b <= 2 * root.
+ * The root of n * 2^64: the last doubling, where n1 and n0 are 0. Dividend and remainder may need 65
+ * bits, so the dividend is halved and divided by root; and the remainder is folded into the lowest
+ * bit of the result. A root that had to be lowered has a remainder: for n = (root * b + d)^2 the
+ * quotient is d + (d^2 / b) / (2 * root) rounded down, which is d because d < b <= 2 * root.
  */
-static uint64_t sqrt_sticky128(Wide n)
+static uint64_t sqrt_sticky128(uint64_t n)
 {
-    RootRem high = sqrt_rem64(n >> 64);
-    uint64_t n1 = (uint64_t)n >> 32;
-    uint64_t n0 = (uint32_t)n;
-    uint64_t half = high.rem << 31 | n1 >> 1;
-    uint64_t q = half / high.root;
-    uint64_t u = half % high.root << 1 | (n1 & 1);
+    RootRem high = sqrt_rem64(n);
+    uint64_t q = (high.rem << 31) / high.root;
+    uint64_t u = (high.rem << 31) % high.root << 1;
     uint64_t root = (high.root << 32) + q; /* may wrap to 0, and is then one too large */
-    Wide low = ((Wide)u << 32) + n0;
+    Wide low = (Wide)u << 32;
     Wide square = (Wide)q * q;
 
     return low < square ? (root - 1) | 1 : root | (low != square);
@@ -414,6 +411,7 @@ PER_FORMAT uint64_t soft_sqrt(FpFormat f, FpEnv *env, uint64_t a)
     FpParts p = unpack(f, a);
     bool odd = p.exp & 1;
     int half_exp = (p.exp - odd) / 2;
+    uint64_t radicand;
 
     if (UNLIKELY(p.kind || p.sign)) {
         if (p.kind == KIND_NAN) {
@@ -421,13 +419,14 @@ PER_FORMAT uint64_t soft_sqrt(FpFormat f, FpEnv *env, uint64_t a)
         }
         return p.kind == KIND_ZERO || !p.sign ? a : invalid(f, env);
     }
-    /* The root of sig * 2^63 (or 2^64 when one factor 2 comes from the exponent) has 64 bits. */
+    /* An odd exponent lends the radicand a factor 2; the bit that goes otherwise is a spare one. */
+    radicand = odd ? p.sig : p.sig >> 1;
     if (f.frac_bits < 30) {
-        RootRem s = sqrt_rem64(odd ? p.sig : p.sig >> 1);
+        RootRem s = sqrt_rem64(radicand);
 
         return round_pack(f, env, false, half_exp, s.root << 32 | (s.rem != 0));
     }
-    return round_pack(f, env, false, half_exp, sqrt_sticky128((Wide)p.sig << (odd ? 64 : 63)));
+    return round_pack(f, env, false, half_exp, sqrt_sticky128(radicand));
 }
 
 /* --- The short cut through the host's unit ------------------------------------------------- */
