@@ -126,6 +126,9 @@ bool vcpu_plug(Vcpu *vcpu, GError **error)
 void vcpu_resume(Vcpu *vcpu)
 {
     g_assert(machine_locked(vcpu->cpus));
+    if (vcpu->destroyed) {
+        return; /* its thread has ended and only waits to be taken off the list */
+    }
     orr_store_release(&vcpu->stop, false);
     orr_store_release(&vcpu->stopped, false);
     vcpu_kick(vcpu, "resume");
