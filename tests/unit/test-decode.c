@@ -15,6 +15,7 @@
 #include <cmocka.h>
 #include <glib.h>
 
+#include "csr-list.h"
 #include "disas.h"
 
 static uint32_t bits(uint32_t value, unsigned high, unsigned low)
@@ -98,7 +99,7 @@ static uint32_t encode_operands(unsigned format, uint64_t *seed, RvInsn *insn)
         return (uint32_t)insn->rd << 7 | (uint32_t)insn->imm;
     case RV_FMT_JAL:
         insn->rs1 = insn->rs2 = 0;
-        insn->imm = (int32_t)(random >> 32) >> 12 << 1;
+        insn->imm = ((int32_t)(random >> 32) >> 12) * 2;
         return (uint32_t)insn->rd << 7 | bits(insn->imm, 20, 20) << 31 |
                bits(insn->imm, 10, 1) << 21 | bits(insn->imm, 11, 11) << 20 |
                bits(insn->imm, 19, 12) << 12;
@@ -528,6 +529,11 @@ static void test_csr_names(void **state)
         named += rv_csr_name(csr) != NULL;
     }
     assert_int_equal(named, RV_CSR_NAME_COUNT);
+/* The disassembler knows more CSRs than the hart has, but calls those by the same names. */
+#define CHECK_NAME(number, csr, guard, read, write, field, mask)                                   \
+    assert_string_equal(rv_csr_name(number), #csr);
+    RISCV_CSR_LIST(CHECK_NAME)
+#undef CHECK_NAME
 }
 
 static void test_disassembler_object(void **state)
