@@ -19,6 +19,7 @@ typedef struct AccelCpu AccelCpu;
 typedef struct AccelDriver AccelDriver;
 typedef struct AccelOps AccelOps;
 typedef struct Cpus Cpus;
+typedef struct DeviceEnv DeviceEnv;
 typedef struct Memory Memory;
 typedef struct MemoryListener MemoryListener;
 typedef struct TargetOps TargetOps;
@@ -59,6 +60,7 @@ struct Accel {
     Cpus *cpus;
     Timers *timers;
     Memory *memory;
+    DeviceEnv *devices; /* the board's devices, for a module that drives them; may be NULL */
 
     /* The core's own. */
     bool initialised; /* init_machine has succeeded */
