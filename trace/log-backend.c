@@ -54,10 +54,10 @@ static struct {
     bool buffered; /* atomic: lines go through the threads' buffers */
     bool open;     /* atomic */
     bool reported;
-    bool torn; /* the last thing written was part of a line */
-    pid_t pid; /* who opened it: a forked child must not write what it inherited */
+    bool torn;     /* the last thing written was part of a line */
+    pid_t pid;     /* who opened it: a forked child must not write what it inherited */
     uint64_t lost; /* atomic */
-} log_state = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1};
+} log_state = { .lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1 };
 
 static pthread_key_t thread_key;
 static pthread_once_t key_once = PTHREAD_ONCE_INIT;
@@ -138,7 +138,7 @@ static void put_hex(Line *line, uint64_t value)
     }
 }
 
-/* As it is when it is one plain word, else in quotes: a line stays one line, and can be split at blanks. */
+/* Bare if it is one plain word, else quoted: a line stays one, and can be split at blanks. */
 static void put_string(Line *line, const char *text)
 {
     const char *c = text;
@@ -285,7 +285,8 @@ static void report_locked(const char *what, const char *why)
     }
     log_state.reported = true;
     n = snprintf(text, sizeof(text), "%s: warning: trace: cannot %s %s: %s; events are lost\n",
-                 program_invocation_short_name, what, log_state.path ? log_state.path : "stderr", why);
+                 program_invocation_short_name, what, log_state.path ? log_state.path : "stderr",
+                 why);
     n = MIN(n, (int)sizeof(text) - 1);
     if (write(STDERR_FILENO, text, n) < 0) {
         /* Nobody is left to be told. */
@@ -315,7 +316,7 @@ static size_t write_some_locked(const char *text, size_t n, int *error)
             done += got;
         } else if (got < 0 && errno == EAGAIN) {
             /* Whoever shares the terminal made it non-blocking. */
-            struct pollfd pfd = {.fd = log_state.fd, .events = POLLOUT};
+            struct pollfd pfd = { .fd = log_state.fd, .events = POLLOUT };
 
             poll(&pfd, 1, -1);
         } else if (got == 0 || errno != EINTR) {
@@ -446,7 +447,8 @@ static void emit_buffered(LogThread *thread, const struct timespec *now, uint64_
             return;
         }
     }
-    if (head && (head + LINE_MAX_BYTES > BUFFER_BYTES || now_ns - thread->oldest_ns > FLUSH_AGE_NS)) {
+    if (head &&
+        (head + LINE_MAX_BYTES > BUFFER_BYTES || now_ns - thread->oldest_ns > FLUSH_AGE_NS)) {
         pthread_mutex_lock(&log_state.lock);
         flush_locked(thread);
         thread->tail = head = 0;
@@ -460,8 +462,8 @@ static void emit_buffered(LogThread *thread, const struct timespec *now, uint64_
     orr_store_release(&thread->head, head);
 }
 
-static void emit_direct(const LogThread *thread, const struct timespec *now, const TraceEvent *event,
-                        const void *args)
+static void emit_direct(const LogThread *thread, const struct timespec *now,
+                        const TraceEvent *event, const void *args)
 {
     char line[LINE_MAX_BYTES];
     size_t n = format_line(line, thread, now, event, args);

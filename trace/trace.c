@@ -150,7 +150,8 @@ static bool add_glob(GArray *rules, const char *glob, GError **error)
 
     glob += off;
     if (!*glob) {
-        return orr_fail(error, ORR_ERROR_INVALID, "an event name is missing (-trace help lists them)");
+        return orr_fail(error, ORR_ERROR_INVALID,
+                        "an event name is missing (-trace help lists them)");
     }
     if (!glob_matches_any(glob)) {
         g_autofree char *nearest = nearest_name(glob);
@@ -159,7 +160,7 @@ static bool add_glob(GArray *rules, const char *glob, GError **error)
                         "no trace event matches '%s'; the nearest is '%s' (-trace help lists all)",
                         glob, nearest);
     }
-    rule = (Rule){.glob = g_strdup(glob), .off = off};
+    rule = (Rule){ .glob = g_strdup(glob), .off = off };
     g_array_append_val(rules, rule);
     return true;
 }
@@ -271,7 +272,7 @@ static bool parse_item(Parsed *parsed, const char *item, GError **error)
 bool orr_trace_option(const char *arg, GError **error)
 {
     g_autoptr(GPtrArray) items = split_items(arg);
-    Parsed parsed = {.rules = rules_new()};
+    Parsed parsed = { .rules = rules_new() };
     bool ok = true;
 
     if (!orr_trace_subsystems[0]) {
@@ -291,9 +292,9 @@ bool orr_trace_option(const char *arg, GError **error)
         }
         for (guint i = 0; i < parsed.rules->len; i++) {
             Rule *rule = &g_array_index(parsed.rules, Rule, i);
-            Rule kept = {.glob = g_steal_pointer(&rule->glob),
-                         .off = rule->off,
-                         .backends = parsed.backends};
+            Rule kept = { .glob = g_steal_pointer(&rule->glob),
+                          .off = rule->off,
+                          .backends = parsed.backends };
 
             g_array_append_val(trace_state.rules, kept);
         }
@@ -308,14 +309,15 @@ bool orr_trace_option(const char *arg, GError **error)
 }
 
 static const char *const level_names[] = {
-    "emerg",         "alert",         "crit",         "err",        "warning",
-    "notice",        "info",          "debug_system", "debug_program", "debug_process",
-    "debug_module",  "debug_unit",    "debug_function", "debug_line", "debug",
+    "emerg",        "alert",      "crit",           "err",           "warning",
+    "notice",       "info",       "debug_system",   "debug_program", "debug_process",
+    "debug_module", "debug_unit", "debug_function", "debug_line",    "debug",
 };
 
 void orr_trace_help(FILE *out)
 {
-    fprintf(out, "Trace events (-trace GLOB,...,backend=NAME,file=PATH,events=FILE; -GLOB excludes):\n");
+    fprintf(out,
+            "Trace events (-trace GLOB,...,backend=NAME,file=PATH,events=FILE; -GLOB excludes):\n");
     for (size_t i = 0; orr_trace_subsystems[i]; i++) {
         const TraceSubsystem *sub = orr_trace_subsystems[i];
 
@@ -376,9 +378,9 @@ static bool open_backends(uint8_t *const *chosen, size_t n, GError **error)
     bool any = false;
 
     for (size_t b = 0; b < G_N_ELEMENTS(backends); b++) {
-        TraceSetup setup = {.file = trace_state.file ? trace_state.file : trace_state.log_file,
-                            .append = !trace_state.file,
-                            .wanted = wanted};
+        TraceSetup setup = { .file = trace_state.file ? trace_state.file : trace_state.log_file,
+                             .append = !trace_state.file,
+                             .wanted = wanted };
         bool needed = false;
 
         for (size_t i = 0; i < n; i++) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Events to LTTng-UST. Nothing here links with LTTng: each subsystem's tracepoints are in a shared object
- * of their own, loaded when one of its events is first selected. So the binary starts the same
- * whether or not LTTng is installed or a session daemon runs. Loaded objects stay loaded.
+ * Events to LTTng-UST. Nothing here links with LTTng: each subsystem's tracepoints are in a shared
+ * object of their own, loaded when one of its events is first selected. So the binary starts the
+ * same whether or not LTTng is installed or a session daemon runs. Loaded objects stay loaded.
  */
 #include "orrery/gen/config.h"
 #include "orrery/impl/error.h"
@@ -45,7 +45,7 @@ static char *find_in(const char *dir, const char *file)
 static char *find_provider(const char *file)
 {
     g_autofree char *exe_dir = executable_dir();
-    const char *dirs[] = {g_getenv("ORRERY_MODULE_DIR"), exe_dir, ORRERY_LIBDIR};
+    const char *dirs[] = { g_getenv("ORRERY_MODULE_DIR"), exe_dir, ORRERY_LIBDIR };
 
     for (size_t i = 0; i < G_N_ELEMENTS(dirs); i++) {
         char *path = dirs[i] && *dirs[i] ? find_in(dirs[i], file) : NULL;
@@ -58,8 +58,8 @@ static char *find_provider(const char *file)
 }
 
 /*
- * Does the file hold all that its program headers say? The dynamic linker does not ask, and a file cut short
- * by a full disk would end the process with SIGBUS.
+ * Does the file hold all that its program headers say? The dynamic linker does not ask, and a file
+ * cut short by a full disk would end the process with SIGBUS.
  */
 static bool is_whole_object(const char *path)
 {
@@ -118,10 +118,11 @@ static bool load_provider(const TraceSubsystem *sub, GError **error)
     }
     if (g_strcmp0(provider->subsystem, sub->name) || provider->stamp != sub->stamp ||
         provider->n_events != sub->n_events) {
-        return orr_fail(error, ORR_ERROR_INVALID,
-                        "the trace provider %s was built for other events than this binary; install "
-                        "or rebuild both together",
-                        path);
+        return orr_fail(
+            error, ORR_ERROR_INVALID,
+            "the trace provider %s was built for other events than this binary; install "
+            "or rebuild both together",
+            path);
     }
     providers[sub->events[0].id >> 8] = provider;
     return true;

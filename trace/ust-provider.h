@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What an orrery-trace-ust-<subsystem>.so exports, under the name orr_trace_ust_provider. The object is
- * made from the same list as the binary; the stamp tells when it was not.
+ * What an orrery-trace-ust-<subsystem>.so exports, under the name orr_trace_ust_provider. The
+ * object is made from the same list as the binary; the stamp tells when it was not.
  */
 #ifndef ORRERY_TRACE_UST_PROVIDER_H
 #define ORRERY_TRACE_UST_PROVIDER_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Emits every event of this build once, with made-up arguments that differ from field to field, to the
- * back ends named on the command line: each argument is one of -trace. The records are filled from the
- * descriptors, so that a descriptor which does not fit its record shows as a wrong value.
+ * Emits every event of this build once, with made-up arguments that differ from field to field, to
+ * the back ends named on the command line: each argument is one of -trace. The records are filled
+ * from the descriptors, so that a descriptor which does not fit its record shows as a wrong value.
  *
  * With "loop" as first argument it emits until its standard input ends, and then once more.
  */
@@ -83,7 +83,7 @@ int main(int argc, char **argv)
         return 1;
     }
     if (loop) {
-        struct pollfd pfd = {.fd = STDIN_FILENO, .events = POLLIN | POLLHUP};
+        struct pollfd pfd = { .fd = STDIN_FILENO, .events = POLLIN | POLLHUP };
 
         printf("ready\n");
         fflush(stdout);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What one trace point costs, in nanoseconds: switched off, logged, and given to whatever -trace options
- * the command line has besides. Prints a series a row, a round a column; whoever compares two builds
- * compares those. No figure is judged here.
+ * What one trace point costs, in nanoseconds: switched off, logged, and given to whatever -trace
+ * options the command line has besides. Prints a series a row, a round a column; whoever compares
+ * two builds compares those. No figure is judged here.
  *
  * usage: trace-cost [-trace option for one more row]...
  */

@@ -2,12 +2,12 @@
 /*
  * Tracing as seen by whoever starts it (the command line, a monitor) and by whoever writes what was
  * traced (a back end). Code that is traced includes the generated "trace/trace-<subsystem>.h" and
- * calls trace_<subsystem>_<event>(...) instead; see docs/tracing.md. The idea to hold: every event is
- * a descriptor that can be read at run time, an argument record laid out as the descriptor says,
+ * calls trace_<subsystem>_<event>(...) instead; see docs/tracing.md. The idea to hold: every event
+ * is a descriptor that can be read at run time, an argument record laid out as the descriptor says,
  * and one mask byte whose bits are the back ends that want it.
  *
- * What is selected belongs to the process, as the mask bytes do: it is one trace, whatever number of
- * machines run.
+ * What is selected belongs to the process, as the mask bytes do: it is one trace, whatever number
+ * of machines run.
  */
 #ifndef ORRERY_IMPL_TRACE_H
 #define ORRERY_IMPL_TRACE_H
@@ -78,14 +78,14 @@ typedef struct TraceSubsystem TraceSubsystem;
 
 /*
  * Fields stand in the list's order. In the record the numbers come first, widest first and without
- * padding in between (fixed_bytes of them), then the pointers of the strings: a recorder may copy the
- * former in one piece.
+ * padding in between (fixed_bytes of them), then the pointers of the strings: a recorder may copy
+ * the former in one piece.
  */
 typedef struct TraceEvent {
     const TraceSubsystem *subsystem;
     const char *name;
     const char *sentence;
-    uint16_t id;    /* unique in the process: subsystem's number in the high byte, index in the low */
+    uint16_t id;    /* unique: the subsystem's number in the high byte, the index in the low */
     uint16_t index; /* in the subsystem's events[] and mask[] */
     TraceLevel level;
     const TraceField *fields;
@@ -99,7 +99,7 @@ struct TraceSubsystem {
     uint64_t stamp; /* hash of names and types: equal stamps have equal records */
     uint16_t n_events;
     const TraceEvent *events;
-    uint8_t *mask; /* a byte an event: bit i is set when back end i wants it; read and written atomically */
+    uint8_t *mask; /* a byte an event, atomic: bit i is set when back end i wants it */
 };
 
 /* Every subsystem with events in this build, ends with NULL. Empty under -Dtrace=disabled. */
@@ -107,14 +107,14 @@ extern const TraceSubsystem *const orr_trace_subsystems[];
 
 /*
  * Takes one -trace argument: comma-separated globs over "subsystem:event" ("-glob" takes events out
- * again), enable=GLOB, events=FILE (a glob a line), backend=NAME, file=PATH; ",," is a comma within one
- * of them. Later globs win over earlier ones. A backend= holds for the globs of its own argument;
- * in an argument without globs, for all that have none of their own. Nothing is switched on before
- * orr_trace_start.
+ * again), enable=GLOB, events=FILE (a glob a line), backend=NAME, file=PATH; ",," is a comma within
+ * one of them. Later globs win over earlier ones. A backend= holds for the globs of its own
+ * argument; in an argument without globs, for all that have none of their own. Nothing is switched
+ * on before orr_trace_start.
  *
  * Main thread, before orr_trace_start. false: an unknown name (the message has the nearest), an
- * unreadable FILE; nothing of the argument was taken then. "help" is not taken here: callers compare
- * for it, call orr_trace_help and end.
+ * unreadable FILE; nothing of the argument was taken then. "help" is not taken here: callers
+ * compare for it, call orr_trace_help and end.
  */
 bool orr_trace_option(const char *arg, GError **error);
 
@@ -130,8 +130,8 @@ void orr_trace_log_file(const char *path);
 /*
  * Opens the back ends that are asked for and switches the selected events on; also has
  * orr_trace_stop called at exit(). Does nothing when no -trace was given. Main thread, after all
- * options; call it before other threads start, since it may set environment variables. false: no event selected,
- * file or provider object not usable; no event is on then.
+ * options; call it before other threads start, since it may set environment variables. false: no
+ * event selected, file or provider object not usable; no event is on then.
  */
 bool orr_trace_start(GError **error);
 
