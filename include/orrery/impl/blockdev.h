@@ -16,19 +16,32 @@ typedef struct BlockDev BlockDev;
 typedef struct Cpus Cpus;
 
 /*
- * Opens "file=PATH,if=none,format=raw,id=ID[,readonly=on][,cache=writeback|unsafe|none|writethrough][,snapshot=on]". Takes a lock on the file, so that a
- * disk in use by another emulator is refused. Main thread, machine lock. NULL with a GError.
+ * Opens the text of a -drive:
+ *
+ *   file=PATH          a regular file or a block device
+ *   id=ID              needed here; device_env_add_drive makes one up
+ *   if=none|virtio     virtio (default): the board makes a virtio-blk device for it
+ *   format=raw         without it a file that looks like another format is refused
+ *   readonly=on|off
+ *   cache=MODE         writeback (default), none (past the host's cache), writethrough (each write
+ *                      durable when it completes), directsync (both), unsafe (flushes do nothing)
+ *   discard=ignore|unmap, locking=on|off, snapshot=off
+ *
+ * Takes a lock on the file, the same as QEMU's, so that a disk in use by another emulator is refused.
+ * Main thread, machine lock. NULL with a GError.
  */
 BlockDev *blockdev_open(Cpus *cpus, const char *options, GError **error);
 void blockdev_close(BlockDev *blk); /* waits for requests in flight, flushes; NULL is fine */
 
 const char *blockdev_id(const BlockDev *blk);
+const char *blockdev_interface(const BlockDev *blk); /* "none" or "virtio" */
 uint64_t blockdev_size_bytes(const BlockDev *blk);
 bool blockdev_readonly(const BlockDev *blk);
 
-/* One user at a time; false names the present one. */
+/* One user at a time; false names the present one. Machine lock. release waits as drain does. */
 bool blockdev_claim(BlockDev *blk, const char *user, GError **error);
-void blockdev_release(BlockDev *blk);
+void blockdev_release(BlockDev *blk);          /* NULL is fine */
+const char *blockdev_user(const BlockDev *blk); /* NULL when it is free */
 
 typedef enum BlockOp {
     BLOCK_READ,
@@ -42,13 +55,14 @@ typedef enum BlockOp {
 typedef void BlockDone(void *opaque, int error);
 
 /*
- * Queues a request. The vector and what it points to stay valid until done. Out of range is
- * completed with EINVAL. Machine lock.
+ * Queues a request. The vector and what it points to stay valid until done. Out of range, a vector
+ * shorter than the length and a write to a read-only drive (EROFS) are completed with an error; done
+ * never runs inside this call. Machine lock. The caller notes what was written to guest memory.
  */
 void blockdev_submit(BlockDev *blk, BlockOp op, uint64_t offset_bytes, uint64_t length_bytes,
                      const struct iovec *iov, unsigned iov_count, BlockDone *done, void *opaque);
 
-/* Returns when nothing is in flight; runs completions. Machine lock, main loop. */
+/* Returns when nothing is in flight; runs completions itself. Machine lock, kept; main thread. */
 void blockdev_drain(BlockDev *blk);
 
 ORR_END_DECLS

@@ -22,12 +22,17 @@ typedef struct CharFrontend {
 } CharFrontend;
 
 enum {
-    CHAR_EVENT_OPENED,
-    CHAR_EVENT_CLOSED,
-    CHAR_EVENT_BREAK,
+    CHAR_EVENT_OPENED,    /* the far end is there, also at attach if it is already */
+    CHAR_EVENT_CLOSED,    /* it has gone, or stdin has ended */
+    CHAR_EVENT_BREAK,     /* Ctrl-A b */
+    CHAR_EVENT_FOCUS_IN,  /* a mux gives the keyboard to this front end (not the first time) */
+    CHAR_EVENT_FOCUS_OUT, /* and takes it away */
 };
 
-/* What a mux's Ctrl-A x and Ctrl-A s ask for; set by the machine. Main loop. */
+/*
+ * What a mux's Ctrl-A x and Ctrl-A s ask for; set by the machine. Main loop. A NULL quit requests a
+ * shutdown with exit code 0, a NULL sync does nothing.
+ */
 typedef struct CharHooks {
     void (*quit)(void *opaque);
     void (*sync)(void *opaque);
@@ -35,10 +40,21 @@ typedef struct CharHooks {
 } CharHooks;
 
 /*
- * Opens "stdio", "mon:stdio", "null", "none", "file:PATH", "pipe:PATH", "pty",
- * "unix:PATH[,server=on][,wait=off]", "tcp:HOST:PORT[,server=on][,wait=off]", "fd:N" or "ringbuf".
- * label names it in messages. Main thread, machine lock. NULL with a GError. A terminal is put into raw mode and
- * restored however the program ends.
+ * Opens one of these, as -serial and -monitor take them; a doubled comma in a path is a comma.
+ *
+ *   stdio[,signal=on|off]                     on: Ctrl-C and Ctrl-Z act on the emulator (default)
+ *   null, none                                takes all, gives nothing
+ *   file:PATH[,append=on]                     output only
+ *   pipe:PATH                                 PATH.in and PATH.out if they exist, else PATH
+ *   pty                                       reports its name on stderr
+ *   unix:PATH[,server=on][,wait=off]          server: one client at a time; wait=on (default)
+ *   tcp:[HOST]:PORT[,server=on][,wait=off]      returns when the first has connected
+ *   fd:N                                      a file descriptor the parent left open
+ *   ringbuf[:SIZE]                            keeps the last SIZE bytes (64K)
+ *   mon:SPEC                                  any of these as a mux; signal=off is the default then
+ *
+ * label names it in messages. Main thread, machine lock. NULL with a GError. A terminal is put into
+ * raw mode and restored however the program ends. A second user of stdio is refused.
  */
 Chardev *chardev_open(Cpus *cpus, const char *label, const char *spec, GError **error);
 
@@ -68,6 +84,12 @@ void chardev_write(Chardev *chr, const uint8_t *data, unsigned length_bytes);
 
 /* True while so much is queued that a front end with flow control should hold back. */
 bool chardev_congested(const Chardev *chr);
+
+/* Bytes of output that were dropped so far. Machine lock. */
+uint64_t chardev_dropped_bytes(const Chardev *chr);
+
+/* Takes up to length_bytes out of a ringbuf; 0 for another kind. Machine lock. */
+size_t chardev_ringbuf_read(Chardev *chr, uint8_t *data, size_t length_bytes);
 
 ORR_END_DECLS
 
