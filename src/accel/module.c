@@ -85,6 +85,7 @@ static const char *find_note(const Bytes *bytes, uint64_t offset, uint64_t lengt
 
 static const char *find_module_text(const Bytes *bytes, const char *path, GError **error)
 {
+    const char *text = NULL;
     Elf64_Ehdr ehdr;
     const void *p = bytes_at(bytes, 0, sizeof(ehdr));
 
@@ -116,13 +117,13 @@ static const char *find_module_text(const Bytes *bytes, const char *path, GError
                      path, i);
             return NULL;
         }
-        if (shdr.sh_type == SHT_NOTE) {
-            const char *text = find_note(bytes, shdr.sh_offset, shdr.sh_size);
-
-            if (text) {
-                return text;
-            }
+        /* Found or not, the rest is looked at too: a cut file is not handed to dlopen. */
+        if (shdr.sh_type == SHT_NOTE && !text) {
+            text = find_note(bytes, shdr.sh_offset, shdr.sh_size);
         }
+    }
+    if (text) {
+        return text;
     }
     /* A stripped section table leaves the segments. */
     for (unsigned i = 0; i < ehdr.e_phnum; i++) {
@@ -134,8 +135,7 @@ static const char *find_module_text(const Bytes *bytes, const char *path, GError
         }
         memcpy(&phdr, p, sizeof(phdr));
         if (phdr.p_type == PT_NOTE && bytes_at(bytes, phdr.p_offset, phdr.p_filesz)) {
-            const char *text = find_note(bytes, phdr.p_offset, phdr.p_filesz);
-
+            text = find_note(bytes, phdr.p_offset, phdr.p_filesz);
             if (text) {
                 return text;
             }
