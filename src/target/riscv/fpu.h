@@ -19,6 +19,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "orrery/impl/compiler.h"
+
+ORR_BEGIN_DECLS
+
 /* The encodings of fcsr.frm. 5 and 6 are reserved and 7 (dynamic) is resolved by the caller. */
 enum {
     FP_RNE = 0, /* to nearest, ties to even */
@@ -160,5 +164,7 @@ uint32_t fp32_from_i64(FpEnv *env, int64_t a);
 uint64_t fp64_from_i64(FpEnv *env, int64_t a);
 uint32_t fp32_from_u64(FpEnv *env, uint64_t a);
 uint64_t fp64_from_u64(FpEnv *env, uint64_t a);
+
+ORR_END_DECLS
 
 #endif
