@@ -8,7 +8,15 @@
 
 #include "orrery/impl/device.h"
 
-#define HW_CLASSES(X)
+#define HW_CLASSES(X)                                                                              \
+    X(goldfish_rtc_class)                                                                          \
+    X(riscv_aclint_mswi_class)                                                                     \
+    X(riscv_aclint_mtimer_class)                                                                   \
+    X(riscv_aclint_sswi_class)                                                                     \
+    X(riscv_clint_class)                                                                           \
+    X(riscv_plic_class)                                                                            \
+    X(serial_mm_class)                                                                             \
+    X(sifive_test_class)
 
 #define HW_DECLARE_CLASS(name) extern const DeviceClass name;
 HW_CLASSES(HW_DECLARE_CLASS)
