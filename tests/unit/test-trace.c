@@ -155,37 +155,25 @@ static char **read_lines(const char *path)
     return (char **)g_ptr_array_free(lines, FALSE);
 }
 
-static const char *skip_digits(const char *at, size_t *n)
-{
-    *n = strspn(at, "0123456789");
-    return at + *n;
-}
-
 /* What stands behind "seconds.nanoseconds [thread/tid] ", after checking that. */
 static const char *payload(const char *line, const char *thread)
 {
-    size_t seconds, fraction, tid = 0;
-    const char *at = skip_digits(line, &seconds);
-    const char *end = NULL, *name;
+    char fraction[10] = "", bracket = 0;
+    int begin = 0, digits = 0, end = 0;
+    const char *slash;
 
-    if (*at == '.') {
-        at = skip_digits(at + 1, &fraction);
-        if (seconds && fraction == 9 && g_str_has_prefix(at, " [")) {
-            name = at + 2;
-            end = strstr(name, "] ");
-            for (at = end; at && at > name && g_ascii_isdigit(at[-1]); at--) {
-                tid++;
-            }
-            if (!end || !tid || at == name || at[-1] != '/' ||
-                (thread && strncmp(name, thread, at - 1 - name))) {
-                end = NULL;
-            }
-        }
+    /* A thread's name may hold blanks and slashes; "] " ends it. */
+    sscanf(line, "%*[0-9].%9[0-9] [%n%*[^]]%c%n", fraction, &begin, &bracket, &end);
+    slash = end ? g_strrstr_len(line, end, "/") : NULL;
+    if (slash) {
+        sscanf(slash, "/%*[0-9]%n", &digits);
     }
-    if (!end) {
+    if (strlen(fraction) != 9 || digits < 2 || slash + digits + 1 != line + end ||
+        line[end] != ' ' || slash == line + begin ||
+        (thread && strncmp(line + begin, thread, slash - line - begin))) {
         fail_msg("not a line of the log: '%s'", line);
     }
-    return end + 2;
+    return line + end + 1;
 }
 
 /* Sends fd 2 to a file while a test looks at what is written there. */
@@ -220,7 +208,6 @@ static int child_status(pid_t pid)
 
 static void test_refused(void **state)
 {
-    (void)state;
     refused("cpus:vcpu_stat", "no trace event matches 'cpus:vcpu_stat'; the nearest is "
                               "'cpus:vcpu_state' (-trace help lists all)");
     refused("cpu:*",
@@ -247,7 +234,6 @@ static void test_refused(void **state)
 
 static void test_masks(void **state)
 {
-    (void)state;
     option("cpus:*,-cpus:kick");
     option("hw:mmio_*,cpus:kick");
     option("-hw:mmio_error");
@@ -297,7 +283,6 @@ static void test_events_file(void **state)
 
 static void test_start_refused(void **state)
 {
-    (void)state;
     option("file=/nonexistent/log");
     start_refused("-trace selects no event");
     option("cpus:*,-cpus:*");
@@ -312,7 +297,6 @@ static void test_help(void **state)
     size_t size;
     FILE *out = open_memstream(&text, &size);
 
-    (void)state;
     orr_trace_help(out);
     fclose(out);
     assert_non_null(strstr(text,
@@ -334,7 +318,6 @@ static void test_descriptors(void **state)
 {
     g_autoptr(GHashTable) ids = g_hash_table_new(NULL, NULL);
 
-    (void)state;
     for (size_t i = 0; orr_trace_subsystems[i]; i++) {
         const TraceSubsystem *sub = orr_trace_subsystems[i];
 
@@ -734,7 +717,6 @@ static void test_reader_gone(void **state)
     int fds[2];
     int saved;
 
-    (void)state;
     assert_int_equal(pipe(fds), 0);
     option("cpus:wake");
     start();
@@ -753,7 +735,6 @@ static void test_reader_gone(void **state)
 
 static void test_backend_choice(void **state)
 {
-    (void)state;
     option("cpus:*,backend=log");
     option("backend=log");
     option("hw:*");
@@ -773,7 +754,6 @@ static void test_backend_choice(void **state)
 
 static void test_disabled(void **state)
 {
-    (void)state;
     refused("cpus:*", "tracing is not in this build; build with -Dtrace=enabled");
     start();
     trace_cpus_halt(1);
