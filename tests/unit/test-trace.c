@@ -357,8 +357,8 @@ static void test_line(void **state)
         "timers:timer_mod timer=0xbeef name=\"\" clock=virtual deadline_ns=-9223372036854775808",
         "timers:timer_mod timer=0x0 name=(null) clock=77 deadline_ns=9223372036854775807",
         "timers:clock_stop",
-        "hw:mmio_error cpu=-2147483648 device=uart@10000000 addr=0xffffffffffffffff offset=0x0 "
-        "size=4294967295 write=1 why=\"a\\\"b\\\\c\\nd\\x01=\"",
+        ("hw:mmio_error cpu=-2147483648 device=uart@10000000 addr=0xffffffffffffffff offset=0x0 "
+         "size=4294967295 write=1 why=\"a\\\"b\\\\c\\nd\\x01=\""),
     };
 
     log_to(f, "*");
