@@ -405,9 +405,18 @@ static bool open_backends(uint8_t *const *chosen, size_t n, GError **error)
     return true;
 }
 
-bool orr_trace_start(GError **error)
+static void stop_at_exit(void)
 {
     static bool registered;
+
+    if (!registered) {
+        registered = true;
+        atexit(orr_trace_stop);
+    }
+}
+
+bool orr_trace_start(GError **error)
+{
     size_t n = 0;
     bool ok;
 
@@ -436,11 +445,47 @@ bool orr_trace_start(GError **error)
     }
     if (!ok) {
         orr_trace_stop();
-    } else if (!registered) {
-        registered = true;
-        atexit(orr_trace_stop);
+    } else {
+        stop_at_exit();
     }
     return ok;
+}
+
+bool orr_trace_switch(const char *glob, bool on, GError **error)
+{
+    GPatternSpec *spec;
+    uint8_t bits;
+
+    if (!glob_matches_any(glob)) {
+        g_autofree char *nearest = nearest_name(glob);
+
+        return orr_fail(error, ORR_ERROR_NOT_FOUND, "no trace event matches '%s'%s%s%s", glob,
+                        nearest ? "; the nearest is '" : "", nearest ? nearest : "",
+                        nearest ? "'" : "");
+    }
+    if (on && !trace_state.open) {
+        TraceSetup setup = { .file = trace_state.file ? trace_state.file : trace_state.log_file,
+                             .append = true };
+
+        if (!orr_trace_log_backend.open(&setup, error)) {
+            return false;
+        }
+        trace_state.open = BACKEND_LOG;
+        stop_at_exit();
+    }
+    bits = trace_state.open & BACKEND_LOG ? BACKEND_LOG : trace_state.open;
+    spec = g_pattern_spec_new(glob);
+    for (size_t i = 0; orr_trace_subsystems[i]; i++) {
+        const TraceSubsystem *sub = orr_trace_subsystems[i];
+
+        for (uint16_t j = 0; j < sub->n_events; j++) {
+            if (glob_matches(spec, &sub->events[j])) {
+                orr_store_release(&sub->mask[j], (uint8_t)(on ? sub->mask[j] | bits : 0));
+            }
+        }
+    }
+    g_pattern_spec_free(spec);
+    return true;
 }
 
 void orr_trace_stop(void)

@@ -136,6 +136,13 @@ void orr_trace_log_file(const char *path);
 bool orr_trace_start(GError **error);
 
 /*
+ * Switches the events that match a glob on or off while the program runs: for the log, or if that is
+ * not open and another back end is, for that one. Opens the log when nothing is open. Main thread.
+ * false: no event matches, or the log's file cannot be opened; nothing has changed then.
+ */
+bool orr_trace_switch(const char *glob, bool on, GError **error);
+
+/*
  * Switches all events off, writes out what is buffered, closes the back ends, forgets the options.
  * What other threads emit from then on is dropped. May be called twice. Any thread, no lock needed.
  */
