@@ -54,8 +54,7 @@ Hart *hart_create(const char *options)
 
     hart->memory = memory_create();
     hart->timers = timers_create();
-    timers_set_hooks(hart->timers,
-                     &(TimersHooks){.virtual_clock = hart_clock, .opaque = hart});
+    timers_set_hooks(hart->timers, &(TimersHooks){ .virtual_clock = hart_clock, .opaque = hart });
     clocks_start(hart->timers);
 
     cpu = hart->cpu = aligned_alloc(ORR_CACHE_LINE, bytes);
@@ -106,8 +105,7 @@ void hart_set_time(Hart *hart, int64_t now_ns)
 
 RvCsrResult hart_csrw(Hart *hart, unsigned csr, uint64_t value)
 {
-    RvCsrResult result =
-        riscv_csr_access(hart->cpu, csr, NULL, true, value, UINT64_MAX);
+    RvCsrResult result = riscv_csr_access(hart->cpu, csr, NULL, true, value, UINT64_MAX);
 
     assert_int_not_equal(result, RV_CSR_ILLEGAL);
     return result;

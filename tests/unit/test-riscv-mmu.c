@@ -36,7 +36,7 @@ enum {
 #define N (UINT64_C(1) << 63)
 #define PBMT(n) ((uint64_t)(n) << 61)
 
-static const RvAccess accesses[] = {RV_ACCESS_LOAD, RV_ACCESS_STORE, RV_ACCESS_FETCH};
+static const RvAccess accesses[] = { RV_ACCESS_LOAD, RV_ACCESS_STORE, RV_ACCESS_FETCH };
 
 /* ---- The model. */
 
@@ -93,7 +93,7 @@ static Answer model_translate(Model *model, uint64_t va, RvAccess access, RvPriv
     int levels = cpu->satp >> 60 == 8 ? 3 : cpu->satp >> 60 == 9 ? 4 : 5;
     int top_bit = levels == 3 ? 38 : levels == 4 ? 47 : 56;
     uint64_t a = (cpu->satp & 0xfffffffffff) * 4096;
-    Answer answer = {.outcome = PAGE_FAULT};
+    Answer answer = { .outcome = PAGE_FAULT };
     uint64_t pte = 0, pa;
     int i;
 
@@ -191,7 +191,7 @@ typedef struct Bench {
 
 static void bench_init(Bench *bench, const char *options)
 {
-    *bench = (Bench){.hart = hart_create(options), .model = calloc(1, sizeof(Model))};
+    *bench = (Bench){ .hart = hart_create(options), .model = calloc(1, sizeof(Model)) };
     bench->ram = hart_add_ram(bench->hart, HART_RAM_BASE, RAM_BYTES, false)->host;
     bench->model->cpu = bench->hart->cpu;
     if (bench->hart->cpu->feature.pmp) {
@@ -207,23 +207,24 @@ static void bench_finish(Bench *bench)
 
 static unsigned cause_of(Outcome outcome, RvAccess access)
 {
-    static const unsigned page[] = {13, 15, 12}, fault[] = {5, 7, 1};
+    static const unsigned page[] = { 13, 15, 12 }, fault[] = { 5, 7, 1 };
 
     return outcome == FINE ? 0 : outcome == PAGE_FAULT ? page[access] : fault[access];
 }
 
 static void compare(Bench *bench, uint64_t va, RvAccess access, RvPriv priv)
 {
-    RvTranslation got = {0};
+    RvTranslation got = { 0 };
     unsigned cause = riscv_translate(bench->hart->cpu, va, 1, access, priv, &got);
     Answer want = model_translate(bench->model, va, access, priv);
 
     if (cause != cause_of(want.outcome, access) ||
         (cause == 0 && (got.paddr != want.paddr || got.page_bits != want.page_bits ||
                         got.global != want.global))) {
-        fail_msg("va 0x%" G_GINT64_MODIFIER "x access %u priv %u: cause %u, not %u; 0x%"
-                 G_GINT64_MODIFIER "x, not 0x%" G_GINT64_MODIFIER "x", va, access, priv, cause,
-                 cause_of(want.outcome, access), got.paddr, want.paddr);
+        fail_msg("va 0x%" G_GINT64_MODIFIER
+                 "x access %u priv %u: cause %u, not %u; 0x%" G_GINT64_MODIFIER
+                 "x, not 0x%" G_GINT64_MODIFIER "x",
+                 va, access, priv, cause, cause_of(want.outcome, access), got.paddr, want.paddr);
     }
     if (cause == 0 && got.cacheable) {
         for (unsigned k = 0; k < 3; k++) {
@@ -281,8 +282,8 @@ static void test_leaf_bits(void **state)
             put_path(&bench, depth);
             for (unsigned flags = 0; flags < 256; flags++) {
                 for (unsigned rest = 0; rest < 48; rest++) {
-                    bench.hart->cpu->mstatus = (rest & 1 ? RV_MSTATUS_SUM : 0) |
-                                               (rest & 2 ? RV_MSTATUS_MXR : 0);
+                    bench.hart->cpu->mstatus =
+                        (rest & 1 ? RV_MSTATUS_SUM : 0) | (rest & 2 ? RV_MSTATUS_MXR : 0);
                     bench.hart->cpu->menvcfg = rest & 4 ? RV_ENVCFG_ADUE : 0;
                     put_pte(&bench, depth, 0, UINT64_C(0x200000000000) >> 2 | flags);
                     compare(&bench, 0x123, accesses[(rest >> 4) % 3],
@@ -298,7 +299,7 @@ static void test_leaf_bits(void **state)
 /* Every value of the top ten bits and of the PPN's low bits, at every level. */
 static void test_reserved_bits(void **state)
 {
-    static const char *const options[] = {NULL, "svnapot=off", "svpbmt=off"};
+    static const char *const options[] = { NULL, "svnapot=off", "svpbmt=off" };
 
     for (unsigned o = 0; o < G_N_ELEMENTS(options); o++) {
         Bench bench;
@@ -378,8 +379,8 @@ static void test_canonical(void **state)
             uint64_t va = hart_random(&seed);
 
             compare(&bench, va, RV_ACCESS_LOAD, RV_PRIV_S);
-            compare(&bench, (uint64_t)((int64_t)(va << (63 - top)) >> (63 - top)),
-                    RV_ACCESS_LOAD, RV_PRIV_S);
+            compare(&bench, (uint64_t)((int64_t)(va << (63 - top)) >> (63 - top)), RV_ACCESS_LOAD,
+                    RV_PRIV_S);
         }
     }
     assert_true(bench.fine > 1000 && bench.page_faults > 1000);
@@ -390,7 +391,7 @@ static void test_canonical(void **state)
 
 static uint64_t random_pte(uint64_t *seed)
 {
-    static const uint8_t kinds[] = {0x01, 0x01, 0x01, 0x0f, 0xcf, 0xdf, 0x1f, 0x4b, 0xc7, 0x2f};
+    static const uint8_t kinds[] = { 0x01, 0x01, 0x01, 0x0f, 0xcf, 0xdf, 0x1f, 0x4b, 0xc7, 0x2f };
     uint64_t random = hart_random(seed);
     uint64_t pte = kinds[random % G_N_ELEMENTS(kinds)];
     uint64_t ppn = HART_RAM_BASE / 4096 + (random >> 8 & (RAM_PAGES - 1));
@@ -438,13 +439,12 @@ static void random_walks(Bench *bench, uint64_t *seed, unsigned count)
         if (random & 63) {
             va = (uint64_t)((int64_t)(va << (64 - va_bits)) >> (64 - va_bits));
         }
-        bench->hart->cpu->satp = (uint64_t)mode << 60 |
-                                 (HART_RAM_BASE / 4096 + (random >> 8) % RAM_PAGES);
-        bench->hart->cpu->mstatus = (random & 64 ? RV_MSTATUS_SUM : 0) |
-                                    (random & 128 ? RV_MSTATUS_MXR : 0);
+        bench->hart->cpu->satp =
+            (uint64_t)mode << 60 | (HART_RAM_BASE / 4096 + (random >> 8) % RAM_PAGES);
+        bench->hart->cpu->mstatus =
+            (random & 64 ? RV_MSTATUS_SUM : 0) | (random & 128 ? RV_MSTATUS_MXR : 0);
         bench->hart->cpu->menvcfg = random & (RV_ENVCFG_ADUE | RV_ENVCFG_PBMTE);
-        compare(bench, va, accesses[(random >> 16) % 3],
-                random >> 24 & 1 ? RV_PRIV_S : RV_PRIV_U);
+        compare(bench, va, accesses[(random >> 16) % 3], random >> 24 & 1 ? RV_PRIV_S : RV_PRIV_U);
     }
 }
 
@@ -500,9 +500,8 @@ static void test_tables_elsewhere(void **state)
     /* Nowhere: an access fault of the kind that was asked for. */
     bench.hart->cpu->satp = UINT64_C(8) << 60 | 0x12345;
     for (unsigned k = 0; k < 3; k++) {
-        assert_int_equal(
-            riscv_translate(bench.hart->cpu, 0x1000, 1, accesses[k], RV_PRIV_S, &out),
-            cause_of(ACCESS_FAULT, accesses[k]));
+        assert_int_equal(riscv_translate(bench.hart->cpu, 0x1000, 1, accesses[k], RV_PRIV_S, &out),
+                         cause_of(ACCESS_FAULT, accesses[k]));
     }
 
     /* ROM: a table that needs no update serves, one that needs it is an access fault. */
@@ -530,8 +529,8 @@ static void test_two_blocks(void **state)
     RamBlock *low = hart_add_ram(hart, 0x80000000, 0x1000, false);
     RamBlock *high = hart_add_ram(hart, 0x80001000, 0x1000, false);
     RamBlock *far = hart_add_ram(hart, 0x90000000, 0x1000, false);
-    uint64_t pte[] = {UINT64_C(0x80001) << 10 | V, UINT64_C(0x90000) << 10 | V,
-                      UINT64_C(0x77777) << 10 | V | R | W};
+    uint64_t pte[] = { UINT64_C(0x80001) << 10 | V, UINT64_C(0x90000) << 10 | V,
+                       UINT64_C(0x77777) << 10 | V | R | W };
     RvTranslation out;
 
     hart_open_pmp(hart);
@@ -580,8 +579,8 @@ static void test_bare(void **state)
     RvTranslation out;
 
     /* M while nothing is configured: everything; S: nothing. */
-    assert_int_equal(
-        riscv_translate(hart->cpu, 0x12345678, 4, RV_ACCESS_FETCH, RV_PRIV_M, &out), 0);
+    assert_int_equal(riscv_translate(hart->cpu, 0x12345678, 4, RV_ACCESS_FETCH, RV_PRIV_M, &out),
+                     0);
     assert_int_equal(out.paddr, 0x12345678);
     assert_int_equal(out.page_bits, 64);
     assert_int_equal(out.prot, 7);
@@ -606,8 +605,7 @@ static void test_bare(void **state)
 
     /* A page that PMP splits may not be kept. */
     hart_csrw(hart, 0x3a0, 0x1d11);
-    assert_int_equal(
-        riscv_translate(hart->cpu, 0x17fff0, 4, RV_ACCESS_FETCH, RV_PRIV_S, &out), 0);
+    assert_int_equal(riscv_translate(hart->cpu, 0x17fff0, 4, RV_ACCESS_FETCH, RV_PRIV_S, &out), 0);
     assert_false(out.cacheable);
     hart_destroy(hart);
 
@@ -708,12 +706,18 @@ static void test_update_race(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_leaf_bits),        cmocka_unit_test(test_reserved_bits),
-        cmocka_unit_test(test_napot),            cmocka_unit_test(test_canonical),
-        cmocka_unit_test(test_random_tables),    cmocka_unit_test(test_random_pmp),
-        cmocka_unit_test(test_tables_elsewhere), cmocka_unit_test(test_two_blocks),
-        cmocka_unit_test(test_update_is_noted),  cmocka_unit_test(test_bare),
-        cmocka_unit_test(test_data_priv),        cmocka_unit_test(test_debugger),
+        cmocka_unit_test(test_leaf_bits),
+        cmocka_unit_test(test_reserved_bits),
+        cmocka_unit_test(test_napot),
+        cmocka_unit_test(test_canonical),
+        cmocka_unit_test(test_random_tables),
+        cmocka_unit_test(test_random_pmp),
+        cmocka_unit_test(test_tables_elsewhere),
+        cmocka_unit_test(test_two_blocks),
+        cmocka_unit_test(test_update_is_noted),
+        cmocka_unit_test(test_bare),
+        cmocka_unit_test(test_data_priv),
+        cmocka_unit_test(test_debugger),
         cmocka_unit_test(test_update_race),
     };
 

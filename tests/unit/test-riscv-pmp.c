@@ -22,8 +22,8 @@ enum {
     NAPOT,
 };
 
-static const RvAccess accesses[] = {RV_ACCESS_LOAD, RV_ACCESS_STORE, RV_ACCESS_FETCH};
-static const RvPriv privs[] = {RV_PRIV_U, RV_PRIV_S, RV_PRIV_M};
+static const RvAccess accesses[] = { RV_ACCESS_LOAD, RV_ACCESS_STORE, RV_ACCESS_FETCH };
+static const RvPriv privs[] = { RV_PRIV_U, RV_PRIV_S, RV_PRIV_M };
 
 static void set_entry(Hart *hart, unsigned entry, uint8_t cfg, uint64_t addr)
 {
@@ -255,10 +255,8 @@ static void test_no_entries(void **state)
 
     hart = hart_create("pmp=off");
     assert_true(riscv_pmp_check(hart->cpu, 0x1000, 8, RV_ACCESS_STORE, RV_PRIV_U));
-    assert_int_equal(riscv_csr_access(hart->cpu, 0x3a0, NULL, true, 0, UINT64_MAX),
-                     RV_CSR_ILLEGAL);
-    assert_int_equal(riscv_csr_access(hart->cpu, 0x3b0, NULL, true, 0, UINT64_MAX),
-                     RV_CSR_ILLEGAL);
+    assert_int_equal(riscv_csr_access(hart->cpu, 0x3a0, NULL, true, 0, UINT64_MAX), RV_CSR_ILLEGAL);
+    assert_int_equal(riscv_csr_access(hart->cpu, 0x3b0, NULL, true, 0, UINT64_MAX), RV_CSR_ILLEGAL);
     hart_destroy(hart);
 }
 
@@ -350,10 +348,10 @@ static void test_staleness(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_entry),     cmocka_unit_test(test_permissions),
-        cmocka_unit_test(test_many_entries),  cmocka_unit_test(test_far_addresses),
-        cmocka_unit_test(test_page_uniform),  cmocka_unit_test(test_no_entries),
-        cmocka_unit_test(test_legal_values),  cmocka_unit_test(test_locks),
+        cmocka_unit_test(test_one_entry),    cmocka_unit_test(test_permissions),
+        cmocka_unit_test(test_many_entries), cmocka_unit_test(test_far_addresses),
+        cmocka_unit_test(test_page_uniform), cmocka_unit_test(test_no_entries),
+        cmocka_unit_test(test_legal_values), cmocka_unit_test(test_locks),
         cmocka_unit_test(test_staleness),
     };
 

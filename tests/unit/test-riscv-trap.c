@@ -16,9 +16,9 @@
 
 #include "riscv-hart.h"
 
-static const RvPriv privs[] = {RV_PRIV_U, RV_PRIV_S, RV_PRIV_M};
-static const unsigned irqs[] = {RV_IRQ_SSI, RV_IRQ_MSI, RV_IRQ_STI,
-                                RV_IRQ_MTI, RV_IRQ_SEI, RV_IRQ_MEI};
+static const RvPriv privs[] = { RV_PRIV_U, RV_PRIV_S, RV_PRIV_M };
+static const unsigned irqs[] = { RV_IRQ_SSI, RV_IRQ_MSI, RV_IRQ_STI,
+                                 RV_IRQ_MTI, RV_IRQ_SEI, RV_IRQ_MEI };
 
 /* Spreads the low bits of a counter over interrupt numbers. */
 static uint64_t spread(unsigned bits)
@@ -36,7 +36,7 @@ static uint64_t spread(unsigned bits)
 static int expected_interrupt(uint64_t mip, uint64_t mie, uint64_t mideleg, RvPriv priv, bool m_on,
                               bool s_on)
 {
-    static const unsigned order[] = {11, 3, 7, 9, 1, 5};
+    static const unsigned order[] = { 11, 3, 7, 9, 1, 5 };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(order); i++) {
         bool delegated = mideleg >> order[i] & 1;
@@ -155,7 +155,7 @@ static void test_entry(void **state)
 
 static uint64_t status_bits(unsigned bits)
 {
-    static const unsigned place[] = {1, 3, 5, 7, 8, 17, 22};
+    static const unsigned place[] = { 1, 3, 5, 7, 8, 17, 22 };
     uint64_t status = (uint64_t)(bits >> 7 == 2 ? 3 : bits >> 7) << 11;
 
     for (unsigned i = 0; i < G_N_ELEMENTS(place); i++) {
@@ -334,7 +334,7 @@ static void *raise_often(void *opaque)
 static void test_lines_race(void **state)
 {
     Hart *hart = hart_create(NULL);
-    Raiser raisers[] = {{hart, RV_IRQ_MSI}, {hart, RV_IRQ_MTI}, {hart, RV_IRQ_SEI}};
+    Raiser raisers[] = { { hart, RV_IRQ_MSI }, { hart, RV_IRQ_MTI }, { hart, RV_IRQ_SEI } };
     pthread_t threads[G_N_ELEMENTS(raisers)];
 
     hart_csrw(hart, 0x304, 0xaaa);
@@ -368,7 +368,7 @@ static void *raise_once(void *opaque)
 static void test_enable_race(void **state)
 {
     Hart *hart = hart_create(NULL);
-    Raiser raiser = {hart, RV_IRQ_MTI};
+    Raiser raiser = { hart, RV_IRQ_MTI };
 
     hart_csrw(hart, 0x300, RV_MSTATUS_MIE);
     for (unsigned i = 0; i < 300; i++) {
@@ -393,7 +393,7 @@ static void test_enable_race(void **state)
 
 static void test_time(void **state)
 {
-    static const uint32_t rates[] = {1, 10, 32768, 10000000, 24000000, 1000000000, 3000000000u};
+    static const uint32_t rates[] = { 1, 10, 32768, 10000000, 24000000, 1000000000, 3000000000u };
     Hart *hart = hart_create(NULL);
     uint64_t seed = 0x71e;
 
@@ -513,7 +513,7 @@ static void *tick(void *opaque)
 static void test_stimecmp_race(void **state)
 {
     Hart *hart = hart_create(NULL);
-    Ticker ticker = {.hart = hart};
+    Ticker ticker = { .hart = hart };
     uint64_t seed = 0x57c;
     pthread_t thread;
 

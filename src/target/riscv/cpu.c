@@ -19,9 +19,9 @@
 /* ---- Models and properties. */
 
 static const TargetCpuModel models[] = {
-    {"rv64", "RV64GC with every extension this target has", false},
-    {"max", "the same", false},
-    {NULL, NULL, false},
+    { "rv64", "RV64GC with every extension this target has", false },
+    { "max", "the same", false },
+    { NULL, NULL, false },
 };
 
 #define FEATURE(name_, help_)                                                                      \
@@ -54,7 +54,7 @@ static const PropDef props[] = {
     FEATURE(sv39, "39-bit virtual addresses; off is as mmu=off"),
     FEATURE(sv48, "48-bit virtual addresses; off excludes sv57 too"),
     FEATURE(sv57, "57-bit virtual addresses"),
-    {.name = NULL},
+    { .name = NULL },
 };
 
 static void set_line(void *opaque, unsigned n, int level)
@@ -78,7 +78,7 @@ static bool riscv_vcpu_init(Vcpu *vcpu, const char *model, GError **error)
     cpu->time_hz = TIME_HZ_DEFAULT;
     cpu->reserved_paddr = UINT64_MAX;
     for (unsigned i = 0; i < G_N_ELEMENTS(cpu->irq); i++) {
-        cpu->irq[i] = (IrqLine){.set = set_line, .opaque = cpu, .n = i};
+        cpu->irq[i] = (IrqLine){ .set = set_line, .opaque = cpu, .n = i };
     }
     riscv_stimer_init(cpu);
     return true;
@@ -91,15 +91,15 @@ static uint64_t misa_of(const RiscvCpu *cpu)
         bool on;
         char letter;
     } letters[] = {
-        {true, 'I'},
-        {cpu->feature.m, 'M'},
-        {cpu->feature.a, 'A'},
-        {cpu->feature.f, 'F'},
-        {cpu->feature.d, 'D'},
-        {cpu->feature.c, 'C'},
-        {cpu->feature.zba && cpu->feature.zbb && cpu->feature.zbs, 'B'},
-        {true, 'S'},
-        {true, 'U'},
+        { true, 'I' },
+        { cpu->feature.m, 'M' },
+        { cpu->feature.a, 'A' },
+        { cpu->feature.f, 'F' },
+        { cpu->feature.d, 'D' },
+        { cpu->feature.c, 'C' },
+        { cpu->feature.zba && cpu->feature.zbb && cpu->feature.zbs, 'B' },
+        { true, 'S' },
+        { true, 'U' },
     };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(letters); i++) {
@@ -110,27 +110,27 @@ static uint64_t misa_of(const RiscvCpu *cpu)
 
 static uint64_t exts_of(const RiscvCpu *cpu)
 {
-    uint64_t exts = RV_EXT_I | RV_EXT_ZICSR | RV_EXT_ZIFENCEI | RV_EXT_ZICBOP |
-                    RV_EXT_ZIHINTPAUSE | RV_EXT_PRIV | RV_EXT_S;
+    uint64_t exts = RV_EXT_I | RV_EXT_ZICSR | RV_EXT_ZIFENCEI | RV_EXT_ZICBOP | RV_EXT_ZIHINTPAUSE |
+                    RV_EXT_PRIV | RV_EXT_S;
     const struct {
         bool on;
         uint64_t exts;
     } parts[] = {
-        {cpu->feature.m, RV_EXT_M},
-        {cpu->feature.a, RV_EXT_A},
-        {cpu->feature.f, RV_EXT_F},
-        {cpu->feature.d, RV_EXT_D},
-        {cpu->feature.c, RV_EXT_ZCA},
-        {cpu->feature.c && cpu->feature.d, RV_EXT_ZCD},
-        {cpu->feature.zba, RV_EXT_ZBA},
-        {cpu->feature.zbb, RV_EXT_ZBB},
-        {cpu->feature.zbc, RV_EXT_ZBC},
-        {cpu->feature.zbs, RV_EXT_ZBS},
-        {cpu->feature.zicbom, RV_EXT_ZICBOM},
-        {cpu->feature.zicboz, RV_EXT_ZICBOZ},
-        {cpu->feature.zicond, RV_EXT_ZICOND},
-        {cpu->feature.zawrs, RV_EXT_ZAWRS},
-        {cpu->feature.svinval, RV_EXT_SVINVAL},
+        { cpu->feature.m, RV_EXT_M },
+        { cpu->feature.a, RV_EXT_A },
+        { cpu->feature.f, RV_EXT_F },
+        { cpu->feature.d, RV_EXT_D },
+        { cpu->feature.c, RV_EXT_ZCA },
+        { cpu->feature.c && cpu->feature.d, RV_EXT_ZCD },
+        { cpu->feature.zba, RV_EXT_ZBA },
+        { cpu->feature.zbb, RV_EXT_ZBB },
+        { cpu->feature.zbc, RV_EXT_ZBC },
+        { cpu->feature.zbs, RV_EXT_ZBS },
+        { cpu->feature.zicbom, RV_EXT_ZICBOM },
+        { cpu->feature.zicboz, RV_EXT_ZICBOZ },
+        { cpu->feature.zicond, RV_EXT_ZICOND },
+        { cpu->feature.zawrs, RV_EXT_ZAWRS },
+        { cpu->feature.svinval, RV_EXT_SVINVAL },
     };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(parts); i++) {
@@ -255,6 +255,7 @@ enum {
     REG_CSR = 65,
 };
 
+/* clang-format off */
 #define REG_X_NAMES(X)                                                                             \
     X("zero") X("ra") X("sp") X("gp") X("tp") X("t0") X("t1") X("t2") X("fp") X("s1") X("a0")      \
     X("a1") X("a2") X("a3") X("a4") X("a5") X("a6") X("a7") X("s2") X("s3") X("s4") X("s5")        \
@@ -264,14 +265,18 @@ enum {
     X("fa0") X("fa1") X("fa2") X("fa3") X("fa4") X("fa5") X("fa6") X("fa7") X("fs2") X("fs3")      \
     X("fs4") X("fs5") X("fs6") X("fs7") X("fs8") X("fs9") X("fs10") X("fs11") X("ft8") X("ft9")    \
     X("ft10") X("ft11")
-#define REG_GENERAL(name_) {name_, "general", 64},
-#define REG_FLOAT(name_) {name_, "float", 64},
-#define REG_CSR_ENTRY(number_, name_, guard_, read_, write_, field_, mask_) {#name_, "csr", 64},
+#define REG_GENERAL(name_) { name_, "general", 64 },
+#define REG_FLOAT(name_) { name_, "float", 64 },
+#define REG_CSR_ENTRY(number_, name_, guard_, read_, write_, field_, mask_) { #name_, "csr", 64 },
 
 /* gdb calls x8 fp, and expects these names for its standard feature sets. */
 static const TargetReg regs[] = {
-    REG_X_NAMES(REG_GENERAL){"pc", "general", 64},
-    REG_F_NAMES(REG_FLOAT) RISCV_CSR_LIST(REG_CSR_ENTRY)};
+    REG_X_NAMES(REG_GENERAL)
+    { "pc", "general", 64 },
+    REG_F_NAMES(REG_FLOAT)
+    RISCV_CSR_LIST(REG_CSR_ENTRY)
+};
+/* clang-format on */
 
 static uint64_t read_reg(Vcpu *vcpu, unsigned reg)
 {
@@ -309,8 +314,7 @@ static bool write_reg(Vcpu *vcpu, unsigned reg, uint64_t value)
         cpu->f[reg - REG_F] = value;
         return true;
     }
-    return reg < G_N_ELEMENTS(regs) &&
-           riscv_csr_poke(cpu, riscv_csr_number(reg - REG_CSR), value);
+    return reg < G_N_ELEMENTS(regs) && riscv_csr_poke(cpu, riscv_csr_number(reg - REG_CSR), value);
 }
 
 /* ---- Text. */
@@ -333,9 +337,9 @@ static void dump_bank(GString *out, char bank, const char *(*name_of)(unsigned),
 
 static void dump_state(Vcpu *vcpu, GString *out)
 {
-    static const uint16_t shown[] = {0xf14, 0x300, 0x344, 0x304, 0x303, 0x302, 0x305, 0x105, 0x341,
-                                     0x141, 0x342, 0x142, 0x343, 0x143, 0x340, 0x140, 0x180};
-    static const char *const privs[] = {"U", "S", "-", "M"};
+    static const uint16_t shown[] = { 0xf14, 0x300, 0x344, 0x304, 0x303, 0x302, 0x305, 0x105, 0x341,
+                                      0x141, 0x342, 0x142, 0x343, 0x143, 0x340, 0x140, 0x180 };
+    static const char *const privs[] = { "U", "S", "-", "M" };
     RiscvCpu *cpu = riscv_cpu(vcpu);
 
     dump_line(out, "pc", cpu->pc);

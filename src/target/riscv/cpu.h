@@ -97,8 +97,8 @@ typedef struct RiscvCpu {
     uint64_t f[32];
     uint64_t pc;
     uint8_t fflags, frm;
-    uint8_t priv;      /* RvPriv */
-    uint64_t insns;    /* instructions retired since reset; minstret = insns + minstret_bias */
+    uint8_t priv;   /* RvPriv */
+    uint64_t insns; /* instructions retired since reset; minstret = insns + minstret_bias */
 
     /* LR/SC: the reserved physical address (or ~0) and the value loaded. */
     uint64_t reserved_paddr, reserved_value;
@@ -131,10 +131,10 @@ typedef struct RiscvCpu {
     Timer stimer;
 
     uint64_t mhartid;
-    uint64_t exts;        /* RvExt bits of decode.h that are enabled */
-    uint32_t time_hz;     /* of the time CSR; 10 MHz on virt */
+    uint64_t exts;          /* RvExt bits of decode.h that are enabled */
+    uint32_t time_hz;       /* of the time CSR; 10 MHz on virt */
     uint32_t satp_mode_max; /* 8, 9, 10: Sv39, Sv48, Sv57; 0: no paging */
-    bool pmp_active;      /* some entry is not off; see riscv_pmp_check for what follows when none */
+    bool pmp_active; /* some entry is not off; see riscv_pmp_check for what follows when none */
 
     /*
      * Grows when a translation kept from before may be wrong for one and the same satp, effective

@@ -2,8 +2,7 @@
 /*
  * Every control and status register of the hart, once. The number holds the lowest privilege (bits
  * 9:8) and whether it is read-only (11:10 both set), so neither is a column; a number that is not
- * here does not exist. The order is that of register lists (gdb, monitor): new ones go at the end
- * of their group, which a snapshot does not mind since it goes by name.
+ * here does not exist. The order is that of register lists (gdb, monitor).
  *
  * X(number, name, guard, read, write, field, mask)
  *   guard  who may get at it beyond the privilege in the number: a csr_guard_* function
@@ -76,8 +75,7 @@
     RISCV_CSR_HPM(X, RISCV_CSR_MHPMCOUNTER)
 
 /* Bits that depend on an extension are masked further by csr_write_envcfg. */
-#define RISCV_CSR_ENVCFG_CBO                                                                       \
-    (RV_ENVCFG_FIOM | RV_ENVCFG_CBIE | RV_ENVCFG_CBCFE | RV_ENVCFG_CBZE)
+#define RISCV_CSR_ENVCFG_CBO (RV_ENVCFG_FIOM | RV_ENVCFG_CBIE | RV_ENVCFG_CBCFE | RV_ENVCFG_CBZE)
 #define RISCV_CSR_ENVCFG_M                                                                         \
     (RISCV_CSR_ENVCFG_CBO | RV_ENVCFG_ADUE | RV_ENVCFG_PBMTE | RV_ENVCFG_STCE)
 
@@ -88,6 +86,7 @@
 #define RISCV_CSR_PMPADDR(X, n)                                                                    \
     X(0x3b0 + n, pmpaddr##n, pmp, pmpaddr, pmpaddr, pmpaddr, RISCV_CSR_ALL)
 
+/* clang-format off */
 #define RISCV_CSR_HPM(X, M)                                                                        \
     M(X, 3) M(X, 4) M(X, 5) M(X, 6) M(X, 7) M(X, 8) M(X, 9) M(X, 10) M(X, 11) M(X, 12) M(X, 13)    \
     M(X, 14) M(X, 15) M(X, 16) M(X, 17) M(X, 18) M(X, 19) M(X, 20) M(X, 21) M(X, 22) M(X, 23)      \
@@ -96,5 +95,6 @@
 #define RISCV_CSR_16(X, M)                                                                         \
     M(X, 0) M(X, 1) M(X, 2) M(X, 3) M(X, 4) M(X, 5) M(X, 6) M(X, 7) M(X, 8) M(X, 9) M(X, 10)       \
     M(X, 11) M(X, 12) M(X, 13) M(X, 14) M(X, 15)
+/* clang-format on */
 
 #endif

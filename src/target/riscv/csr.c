@@ -111,8 +111,8 @@ static bool csr_guard_sstc(const RiscvCpu *cpu, const CsrDef *def)
     if (!cpu->feature.sstc) {
         return false;
     }
-    return cpu->priv == RV_PRIV_M || ((cpu->menvcfg & RV_ENVCFG_STCE) &&
-                                      ((cpu->mcounteren >> COUNTER_TIME) & 1));
+    return cpu->priv == RV_PRIV_M ||
+           ((cpu->menvcfg & RV_ENVCFG_STCE) && ((cpu->mcounteren >> COUNTER_TIME) & 1));
 }
 
 /* ---- Plain registers. */
@@ -480,16 +480,14 @@ static RvCsrResult csr_write_pmpaddr(RiscvCpu *cpu, const CsrDef *def, const Csr
         .field = offsetof(RiscvCpu, field_),                                                       \
     },
 
-enum {
-    RISCV_CSR_LIST(CSR_ID) CSR_ID_COUNT
-};
+enum { RISCV_CSR_LIST(CSR_ID) CSR_ID_COUNT };
 
 _Static_assert(CSR_ID_COUNT < 256, "the index holds bytes");
 
-static const CsrDef csr_defs[CSR_ID_COUNT] = {RISCV_CSR_LIST(CSR_DEF)};
+static const CsrDef csr_defs[CSR_ID_COUNT] = { RISCV_CSR_LIST(CSR_DEF) };
 
 /* By number: place in csr_defs plus one; 0 where there is no register. */
-static const uint8_t csr_index[4096] = {RISCV_CSR_LIST(CSR_INDEX)};
+static const uint8_t csr_index[4096] = { RISCV_CSR_LIST(CSR_INDEX) };
 
 static const CsrDef *csr_find(unsigned csr)
 {
@@ -521,9 +519,9 @@ RvCsrResult riscv_csr_access(RiscvCpu *cpu, unsigned csr, uint64_t *old, bool wr
         return RV_CSR_OK;
     }
     return def->write(cpu, def,
-                      &(CsrWrite){.value = (now & ~mask) | (value & mask),
-                                  .mask = mask,
-                                  .insns = cpu->insns + 1});
+                      &(CsrWrite){ .value = (now & ~mask) | (value & mask),
+                                   .mask = mask,
+                                   .insns = cpu->insns + 1 });
 }
 
 /* Whether the hart has the register at all; guards that depend on the hart's mode do not count. */
@@ -552,7 +550,7 @@ bool riscv_csr_poke(RiscvCpu *cpu, unsigned csr, uint64_t value)
     if (!csr_exists(cpu, def) || csr_read_only(csr)) {
         return false;
     }
-    def->write(cpu, def, &(CsrWrite){.value = value, .mask = UINT64_MAX, .insns = cpu->insns});
+    def->write(cpu, def, &(CsrWrite){ .value = value, .mask = UINT64_MAX, .insns = cpu->insns });
     return true;
 }
 

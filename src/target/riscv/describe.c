@@ -16,11 +16,11 @@ typedef struct ExtensionName {
 
 #define SWITCH(name_)                                                                              \
     {                                                                                              \
-        #name_, offsetof(RiscvCpu, feature.name_)                                                  \
+#name_, offsetof(RiscvCpu, feature.name_)                                                  \
     }
 
 static const ExtensionName names[] = {
-    {"i", 0},
+    { "i", 0 },
     SWITCH(m),
     SWITCH(a),
     SWITCH(f),
@@ -28,12 +28,12 @@ static const ExtensionName names[] = {
     SWITCH(c),
     SWITCH(zicbom),
     SWITCH(zicboz),
-    {"zicntr", 0},
+    { "zicntr", 0 },
     SWITCH(zicond),
-    {"zicsr", 0},
-    {"zifencei", 0},
-    {"zihintpause", 0},
-    {"zihpm", 0},
+    { "zicsr", 0 },
+    { "zifencei", 0 },
+    { "zihintpause", 0 },
+    { "zihpm", 0 },
     SWITCH(zawrs),
     SWITCH(zba),
     SWITCH(zbb),

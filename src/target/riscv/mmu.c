@@ -87,8 +87,7 @@ static bool pte_valid(const RiscvCpu *cpu, uint64_t pte)
     if (!(pte & PTE_V) || (pte & (PTE_R | PTE_W)) == PTE_W || (pte & PTE_RESERVED)) {
         return false;
     }
-    if ((pte & PTE_PBMT) &&
-        (!(cpu->menvcfg & RV_ENVCFG_PBMTE) || (pte & PTE_PBMT) == PTE_PBMT)) {
+    if ((pte & PTE_PBMT) && (!(cpu->menvcfg & RV_ENVCFG_PBMTE) || (pte & PTE_PBMT) == PTE_PBMT)) {
         return false;
     }
     return !(pte & PTE_N) || cpu->feature.svnapot;
@@ -113,8 +112,8 @@ static WalkResult walk_tables(RiscvCpu *cpu, TableCursor *cursor, uint64_t vaddr
         uint64_t pte, base;
 
         leaf->pte_paddr = table + index * sizeof(uint64_t);
-        if (pmp && !riscv_pmp_check(cpu, leaf->pte_paddr, sizeof(uint64_t), RV_ACCESS_LOAD,
-                                    RV_PRIV_S)) {
+        if (pmp &&
+            !riscv_pmp_check(cpu, leaf->pte_paddr, sizeof(uint64_t), RV_ACCESS_LOAD, RV_PRIV_S)) {
             return WALK_ACCESS_FAULT;
         }
         leaf->pte_host = table_entry(cursor, leaf->pte_paddr, &leaf->ram, &leaf->ram_offset);
@@ -283,12 +282,12 @@ unsigned riscv_translate(RiscvCpu *cpu, uint64_t vaddr, unsigned size, RvAccess 
         if (!riscv_pmp_check(cpu, vaddr, size, access, priv)) {
             return access_fault(access);
         }
-        *out = (RvTranslation){.paddr = vaddr, .page_bits = 64, .prot = PROT_ALL};
+        *out = (RvTranslation){ .paddr = vaddr, .page_bits = 64, .prot = PROT_ALL };
         limit_by_pmp(cpu, priv, out);
         return 0;
     }
     for (unsigned i = 0; result == WALK_RETRY && i < AD_RETRIES; i++) {
-        TableCursor cursor = {.memory = cpu->vcpu.memory};
+        TableCursor cursor = { .memory = cpu->vcpu.memory };
         uint32_t token = memory_read_enter(cursor.memory);
 
         result = translate_once(cpu, &cursor, vaddr, size, access, priv, out);
@@ -312,7 +311,7 @@ unsigned riscv_translate(RiscvCpu *cpu, uint64_t vaddr, unsigned size, RvAccess 
 
 bool riscv_debug_walk(RiscvCpu *cpu, uint64_t vaddr, uint64_t *paddr)
 {
-    TableCursor cursor = {.memory = cpu->vcpu.memory};
+    TableCursor cursor = { .memory = cpu->vcpu.memory };
     WalkResult result;
     uint32_t token;
     Leaf leaf;

@@ -32,8 +32,8 @@ uint64_t riscv_mip(const RiscvCpu *cpu)
 
 int riscv_pending_interrupt(const RiscvCpu *cpu)
 {
-    static const uint8_t order[] = {RV_IRQ_MEI, RV_IRQ_MSI, RV_IRQ_MTI,
-                                    RV_IRQ_SEI, RV_IRQ_SSI, RV_IRQ_STI};
+    static const uint8_t order[] = { RV_IRQ_MEI, RV_IRQ_MSI, RV_IRQ_MTI,
+                                     RV_IRQ_SEI, RV_IRQ_SSI, RV_IRQ_STI };
     uint64_t enabled = orr_load_relaxed(&cpu->mie);
     uint64_t pending, take;
 
@@ -49,8 +49,8 @@ int riscv_pending_interrupt(const RiscvCpu *cpu)
         take = pending & ~cpu->mideleg;
     }
     /* Interrupts for M-mode come before all of those that are delegated. */
-    if (!take && (cpu->priv < RV_PRIV_S ||
-                  (cpu->priv == RV_PRIV_S && (cpu->mstatus & RV_MSTATUS_SIE)))) {
+    if (!take &&
+        (cpu->priv < RV_PRIV_S || (cpu->priv == RV_PRIV_S && (cpu->mstatus & RV_MSTATUS_SIE)))) {
         take = pending & cpu->mideleg;
     }
     for (unsigned i = 0; take && i < G_N_ELEMENTS(order); i++) {
@@ -287,8 +287,7 @@ bool riscv_wfi_allowed(const RiscvCpu *cpu)
 
 bool riscv_sfence_allowed(const RiscvCpu *cpu)
 {
-    return cpu->priv == RV_PRIV_M ||
-           (cpu->priv == RV_PRIV_S && !(cpu->mstatus & RV_MSTATUS_TVM));
+    return cpu->priv == RV_PRIV_M || (cpu->priv == RV_PRIV_S && !(cpu->mstatus & RV_MSTATUS_TVM));
 }
 
 int riscv_cbo_allowed(const RiscvCpu *cpu, bool zero, bool inval)
