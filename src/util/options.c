@@ -32,7 +32,7 @@ bool orr_parse_size(const char *text, uint64_t default_unit, uint64_t *bytes, GE
         return orr_fail(error, ORR_ERROR_INVALID,
                         "size '%s' is not a number; write it as 4096, 64K or 1.5G", text);
     }
-    if (p[0] == '0' && (p[1] == 'x' || p[1] == 'X')) {
+    if (p[0] == '0' && (p[1] == 'x' || p[1] == 'X') && g_ascii_isxdigit(p[2])) {
         for (p += 2; g_ascii_isxdigit(*p) && total <= UINT64_MAX; p++) {
             total = total * 16 + (unsigned)g_ascii_xdigit_value(*p);
         }
@@ -40,7 +40,7 @@ bool orr_parse_size(const char *text, uint64_t default_unit, uint64_t *bytes, GE
         for (; g_ascii_isdigit(*p) && total <= UINT64_MAX; p++) {
             total = total * 10 + (unsigned)(*p - '0');
         }
-        if (*p == '.') {
+        if (*p == '.' && g_ascii_isdigit(p[1])) {
             for (p++; g_ascii_isdigit(*p); p++) {
                 if (scale < 1000000000000) {
                     fraction = fraction * 10 + (unsigned)(*p - '0');
