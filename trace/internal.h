@@ -20,7 +20,10 @@ typedef struct TraceSetup {
 typedef struct TraceBackend {
     const char *name; /* as in backend= */
     const char *summary;
-    /* Main thread. False leaves it closed. */
+    /*
+     * Main thread. False leaves it as it was. Called while it is open when more events are wanted:
+     * wanted then has those alone, and the file stays what it was.
+     */
     bool (*open)(const TraceSetup *setup, GError **error);
     /* No mask has the bit any more, but calls of emit may still be under way, or come late. */
     void (*close)(void);

@@ -512,6 +512,9 @@ static bool log_open(const TraceSetup *setup, GError **error)
     struct sigaction sa;
     int fd = STDERR_FILENO;
 
+    if (orr_load_relaxed(&log_state.open)) {
+        return true;
+    }
     pthread_once(&key_once, make_key);
     if (setup->file) {
         fd = open(setup->file,

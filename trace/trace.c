@@ -451,10 +451,40 @@ bool orr_trace_start(GError **error)
     return ok;
 }
 
+/* Opens the back ends, or has those that are open take more events. */
+static bool open_for_glob(uint8_t bits, GPatternSpec *spec, GError **error)
+{
+    g_autoptr(GArray) wanted = g_array_new(FALSE, FALSE, sizeof(bool));
+    TraceSetup setup = { .file = trace_state.file ? trace_state.file : trace_state.log_file,
+                         .append = !trace_state.file };
+
+    for (size_t i = 0; orr_trace_subsystems[i]; i++) {
+        bool any = false;
+
+        for (uint16_t j = 0; j < orr_trace_subsystems[i]->n_events; j++) {
+            any |= glob_matches(spec, &orr_trace_subsystems[i]->events[j]);
+        }
+        g_array_append_val(wanted, any);
+    }
+    setup.wanted = (const bool *)(void *)wanted->data;
+    for (size_t b = 0; b < G_N_ELEMENTS(backends); b++) {
+        if (bits >> b & 1) {
+            if (!backends[b]->open(&setup, error)) {
+                return false;
+            }
+            trace_state.open |= 1u << b;
+        }
+    }
+    stop_at_exit();
+    return true;
+}
+
 bool orr_trace_switch(const char *glob, bool on, GError **error)
 {
+    uint8_t bits =
+        !trace_state.open || trace_state.open & BACKEND_LOG ? BACKEND_LOG : trace_state.open;
     GPatternSpec *spec;
-    uint8_t bits;
+    bool ok;
 
     if (!glob_matches_any(glob)) {
         g_autofree char *nearest = nearest_name(glob);
@@ -463,19 +493,9 @@ bool orr_trace_switch(const char *glob, bool on, GError **error)
                         nearest ? "; the nearest is '" : "", nearest ? nearest : "",
                         nearest ? "'" : "");
     }
-    if (on && !trace_state.open) {
-        TraceSetup setup = { .file = trace_state.file ? trace_state.file : trace_state.log_file,
-                             .append = true };
-
-        if (!orr_trace_log_backend.open(&setup, error)) {
-            return false;
-        }
-        trace_state.open = BACKEND_LOG;
-        stop_at_exit();
-    }
-    bits = trace_state.open & BACKEND_LOG ? BACKEND_LOG : trace_state.open;
     spec = g_pattern_spec_new(glob);
-    for (size_t i = 0; orr_trace_subsystems[i]; i++) {
+    ok = !on || open_for_glob(bits, spec, error);
+    for (size_t i = 0; orr_trace_subsystems[i] && ok; i++) {
         const TraceSubsystem *sub = orr_trace_subsystems[i];
 
         for (uint16_t j = 0; j < sub->n_events; j++) {
@@ -485,7 +505,7 @@ bool orr_trace_switch(const char *glob, bool on, GError **error)
         }
     }
     g_pattern_spec_free(spec);
-    return true;
+    return ok;
 }
 
 void orr_trace_stop(void)

@@ -4,7 +4,8 @@
  * the back ends named on the command line: each argument is one of -trace. The records are filled
  * from the descriptors, so that a descriptor which does not fit its record shows as a wrong value.
  *
- * With "loop" as first argument it emits until its standard input ends, and then once more.
+ * An argument "switch=GLOB" switches events on after the start, as a monitor does. With "loop" as
+ * first argument it emits until its standard input ends, and then once more.
  */
 #include "orrery/impl/trace.h"
 #include "trace/internal.h"
@@ -73,7 +74,7 @@ int main(int argc, char **argv)
         return 0;
     }
     for (int i = 1 + loop; i < argc; i++) {
-        if (!orr_trace_option(argv[i], &error)) {
+        if (!g_str_has_prefix(argv[i], "switch=") && !orr_trace_option(argv[i], &error)) {
             fprintf(stderr, "%s\n", error->message);
             return 1;
         }
@@ -81,6 +82,13 @@ int main(int argc, char **argv)
     if (!orr_trace_start(&error)) {
         fprintf(stderr, "%s\n", error->message);
         return 1;
+    }
+    for (int i = 1 + loop; i < argc; i++) {
+        if (g_str_has_prefix(argv[i], "switch=") &&
+            !orr_trace_switch(argv[i] + strlen("switch="), true, &error)) {
+            fprintf(stderr, "%s\n", error->message);
+            return 1;
+        }
     }
     if (loop) {
         struct pollfd pfd = { .fd = STDIN_FILENO, .events = POLLIN | POLLHUP };

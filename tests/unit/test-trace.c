@@ -31,7 +31,7 @@
 #define LOG 1
 
 typedef struct Fixture {
-    char *dir, *file, *option; /* option: file=<file> */
+    char *dir, *file, *option; /* option: file=<file>, its comma doubled */
 } Fixture;
 
 static int set_up(void **state)
@@ -39,8 +39,8 @@ static int set_up(void **state)
     Fixture *f = g_new0(Fixture, 1);
 
     f->dir = g_dir_make_tmp("orrery-trace-XXXXXX", NULL);
-    f->file = g_build_filename(f->dir, "log", NULL);
-    f->option = g_strdup_printf("file=%s", f->file);
+    f->file = g_build_filename(f->dir, "log,1", NULL);
+    f->option = g_strdup_printf("file=%s/log,,1", f->dir);
     *state = f;
     return f->dir ? 0 : -1;
 }
@@ -262,7 +262,7 @@ static void test_masks(void **state)
 static void test_events_file(void **state)
 {
     Fixture *f = *state;
-    g_autofree char *arg = g_strdup_printf("events=%s", f->file);
+    g_autofree char *arg = g_strdup_printf("events=%s/log,,1", f->dir);
     g_autofree char *message =
         g_strdup_printf("%s:2: no trace event matches 'cpus:wakes'; the nearest is 'cpus:wake' "
                         "(-trace help lists all)",
@@ -279,6 +279,27 @@ static void test_events_file(void **state)
 
     g_file_set_contents(f->file, "cpus:wake\ncpus:wakes\n", -1, NULL);
     refused(arg, message);
+}
+
+/* As a monitor does it: without -trace, and beside one. */
+static void test_switch(void **state)
+{
+    Fixture *f = *state;
+    g_auto(GStrv) lines = NULL;
+    g_autoptr(GError) error = NULL;
+
+    orr_trace_log_file(f->file);
+    for (uint32_t i = 0; i < 4; i++) {
+        assert_true(orr_trace_switch(i ? "cpus:halt" : "cpus:*", i % 2 == 0, NULL));
+        trace_cpus_halt(i);
+    }
+    assert_false(orr_trace_switch("cpus:hal", true, &error));
+    assert_non_null(strstr(error->message, "the nearest is 'cpus:halt'"));
+    orr_trace_stop();
+    assert_false(trace_cpus_halt_enabled());
+    lines = read_lines(f->file);
+    assert_int_equal(g_strv_length(lines), 2);
+    assert_string_equal(payload(lines[1], NULL), "cpus:halt cpu=2");
 }
 
 static void test_start_refused(void **state)
@@ -438,22 +459,6 @@ static void test_restart_and_append(void **state)
     assert_int_equal(g_strv_length(lines), 2);
     assert_string_equal(payload(lines[0], NULL), "cpus:halt cpu=1");
     assert_string_equal(payload(lines[1], NULL), "cpus:halt cpu=2");
-}
-
-static void test_comma_in_path(void **state)
-{
-    Fixture *f = *state;
-    g_autofree char *path = g_strdup_printf("%s,x", f->file);
-    g_autofree char *arg = g_strdup_printf("cpus:halt,file=%s,,x,-cpus:kick", f->file);
-    g_autofree char *text = NULL;
-
-    option(arg);
-    start();
-    trace_cpus_halt(1);
-    orr_trace_stop();
-    text = read_file(path);
-    assert_non_null(strstr(text, "cpus:halt cpu=1\n"));
-    g_unlink(path);
 }
 
 static void *named_thread(void *opaque)
@@ -767,6 +772,7 @@ int main(void)
         TEST(test_refused),
         TEST(test_masks),
         TEST(test_events_file),
+        TEST(test_switch),
         TEST(test_start_refused),
         TEST(test_help),
         TEST(test_descriptors),
@@ -774,7 +780,6 @@ int main(void)
         TEST(test_long_line),
         TEST(test_stderr),
         TEST(test_restart_and_append),
-        TEST(test_comma_in_path),
         TEST(test_thread_end),
         TEST(test_threads_to_file),
         TEST(test_threads_to_stderr),

@@ -136,9 +136,10 @@ void orr_trace_log_file(const char *path);
 bool orr_trace_start(GError **error);
 
 /*
- * Switches the events that match a glob on or off while the program runs: for the log, or if that is
- * not open and another back end is, for that one. Opens the log when nothing is open. Main thread.
- * false: no event matches, or the log's file cannot be opened; nothing has changed then.
+ * Switches the events that match a glob on or off while the program runs: for the log, or if that
+ * is not open and another back end is, for that one. Opens the log when nothing is open. Main
+ * thread. false: no event matches, or the back end refuses (the log's file cannot be opened, a
+ * provider object is missing); nothing has changed then.
  */
 bool orr_trace_switch(const char *glob, bool on, GError **error);
 
