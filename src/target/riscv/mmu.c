@@ -214,7 +214,7 @@ static void limit_by_pmp(const RiscvCpu *cpu, RvPriv priv, RvTranslation *out)
 static WalkResult translate_once(RiscvCpu *cpu, TableCursor *cursor, uint64_t vaddr, unsigned size,
                                  RvAccess access, RvPriv priv, RvTranslation *out)
 {
-    bool hardware_ad = cpu->feature.svadu && (cpu->menvcfg & RV_ENVCFG_ADUE);
+    bool hardware_ad = (cpu->menvcfg & RV_ENVCFG_ADUE) != 0;
     uint64_t need = PTE_A | (access == RV_ACCESS_STORE ? PTE_D : 0);
     WalkResult result;
     Leaf leaf;
