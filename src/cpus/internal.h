@@ -57,6 +57,7 @@ struct Cpus {
     const char *reset_cause;    /* NULL: none */
     const char *shutdown_cause; /* NULL: none */
     int32_t shutdown_code;
+    bool quit; /* the shutdown ends the process whatever the options say; atomic */
     uint32_t stop_request; /* RunState + 1; 0: none */
     Vcpu *debug_vcpu;      /* the one that stopped for the debugger */
 

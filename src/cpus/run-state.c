@@ -161,6 +161,12 @@ void system_shutdown_request(Cpus *cpus, const char *cause, int exit_code)
     main_loop_wake(cpus);
 }
 
+void system_quit_request(Cpus *cpus, const char *cause)
+{
+    orr_store_release(&cpus->quit, true);
+    system_shutdown_request(cpus, cause, 0);
+}
+
 void vm_stop_request(Cpus *cpus, RunState state)
 {
     orr_store_release(&cpus->stop_request, (uint32_t)state + 1);
@@ -203,7 +209,7 @@ bool main_loop_handle_requests(Cpus *cpus, bool no_reboot, bool no_shutdown, int
     cause = orr_exchange(&cpus->shutdown_cause, (const char *)NULL);
     if (cause) {
         vm_stop(cpus, RUN_STATE_SHUTDOWN);
-        if (!no_shutdown) {
+        if (!no_shutdown || orr_load_acquire(&cpus->quit)) {
             *exit_code = orr_load_acquire(&cpus->shutdown_code);
             return true;
         }

@@ -180,6 +180,9 @@ void system_reset_request(Cpus *cpus, const char *cause);
 
 /* exit_code becomes the process's. With -no-shutdown the VM only stops. */
 void system_shutdown_request(Cpus *cpus, const char *cause, int exit_code);
+
+/* The user wants the process to end, also with -no-shutdown. */
+void system_quit_request(Cpus *cpus, const char *cause);
 void vm_stop_request(Cpus *cpus, RunState state);
 
 /* ---- Main loop: a GMainContext whose poll drops the machine lock and serves timers to the ns. */
