@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -661,6 +662,65 @@ static void no_copy_outlives_a_write(void **state)
     assert_true(race.refreshed > 0);
 }
 
+/*
+ * One write against one first look at a page, over and over: whichever came first, the copy that was
+ * made is the new word or fails its check. Each round starts with a page that nobody watches.
+ */
+typedef struct FirstLook {
+    RamBlock *ram;
+    uint32_t round, noted;
+    bool ending;
+} FirstLook;
+
+static void *write_each_round(void *data)
+{
+    FirstLook *look = data;
+
+    for (uint32_t round = 1;; round++) {
+        for (unsigned spins = 1; orr_load_acquire(&look->round) < round; spins++) {
+            if (spins % 4096 == 0) {
+                sched_yield();
+            }
+            if (orr_load_acquire(&look->ending)) {
+                return NULL;
+            }
+        }
+        orr_store_relaxed((uint32_t *)look->ram->host, round);
+        ram_note_write(look->ram, 0, sizeof(round));
+        orr_store_release(&look->noted, round);
+    }
+}
+
+static void a_first_look_meets_a_write(void **state)
+{
+    Fixture *f = *state;
+    FirstLook look = { .ram = f->ram };
+    pthread_t writer;
+    unsigned stale = 0;
+
+    assert_int_equal(pthread_create(&writer, NULL, write_each_round, &look), 0);
+    for (uint32_t round = 1; round <= 30000; round++) {
+        uint32_t version, copy;
+
+        orr_store_seq_cst(&f->ram->page_flags[0], (uint8_t)0);
+        orr_store_release(&look.round, round);
+        for (unsigned i = 0; i < round % 64; i++) {
+            __asm__ volatile("");
+        }
+        version = ram_watch_code(f->ram, 0);
+        copy = orr_load_relaxed((uint32_t *)f->ram->host);
+        while (orr_load_acquire(&look.noted) < round) {
+            sched_yield();
+        }
+        if (copy != round && ram_page_version(f->ram, 0) == version) {
+            stale++;
+        }
+    }
+    orr_store_release(&look.ending, true);
+    pthread_join(writer, NULL);
+    assert_int_equal(stale, 0);
+}
+
 static void the_dirty_log_has_each_page_once(void **state)
 {
     Fixture *f = *state;
@@ -727,6 +787,7 @@ int main(void)
         TEST(fixed_widths_are_little_endian),
         TEST(writes_outdate_code),
         TEST(no_copy_outlives_a_write),
+        TEST(a_first_look_meets_a_write),
         TEST(the_dirty_log_has_each_page_once),
         TEST(untouched_ram_costs_nothing),
     };
