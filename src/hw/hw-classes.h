@@ -18,7 +18,13 @@
     X(riscv_htif_class)                                                                            \
     X(riscv_plic_class)                                                                            \
     X(serial_mm_class)                                                                             \
-    X(sifive_test_class)
+    X(sifive_test_class)                                                                           \
+    X(virtconsole_class)                                                                           \
+    X(virtio_blk_class)                                                                            \
+    X(virtio_mmio_class)                                                                           \
+    X(virtio_rng_class)                                                                            \
+    X(virtio_serial_class)                                                                         \
+    X(virtserialport_class)
 
 #define HW_DECLARE_CLASS(name) extern const DeviceClass name;
 HW_CLASSES(HW_DECLARE_CLASS)

@@ -86,7 +86,8 @@ struct Bus {
     const char *type; /* "virtio-bus" */
     char *name;       /* "virtio-mmio-bus.0" */
     Device *owner;
-    Device *device; /* the one on it (single-slot buses); NULL while free */
+    Device *device; /* the one on it; NULL while free */
+    bool shared;    /* takes any number: `device` stays NULL, and plugged tells the owner of each */
     /* The owner learns of a device that is realized; false undoes that. NULL is fine. */
     bool (*plugged)(Bus *bus, Device *dev, GError **error);
     void (*unplugged)(Bus *bus, Device *dev); /* before its unrealize; NULL is fine */

@@ -72,8 +72,8 @@ struct VirtQueue {
     VirtioDevice *vdev;
     unsigned index;
     unsigned max_size;
-    unsigned size; /* the driver's choice; a power of two */
-    hwaddr desc, avail, used;
+    unsigned size;            /* the driver's choice; a power of two */
+    hwaddr desc, avail, used; /* set by the transport while not enabled */
     bool enabled;
     bool again; /* waits for the device's timer */
 
@@ -109,7 +109,8 @@ struct VirtioDevice {
     uint32_t config_generation;
     VirtQueue *queue;
     unsigned queue_count;
-    Timer again;
+    Timer again;      /* for the queues that wait for it */
+    int64_t again_ns; /* its deadline */
 };
 
 /* What one chain of descriptors leads to. Device structs for requests begin with it. */
@@ -118,8 +119,8 @@ struct VirtElement {
     uint16_t head;
     unsigned out_count, in_count;
     uint64_t out_bytes, in_bytes;
-    struct iovec *out; /* read by the device; it may edit the vectors, not out_count */
-    struct iovec *in;  /* written by the device */
+    struct iovec *out;               /* read by the device, which may edit the vectors */
+    struct iovec *in;                /* written by the device */
     struct VirtGuestRange *in_range; /* in, as the guest knows it */
 };
 
@@ -170,7 +171,7 @@ void virtqueue_notify(VirtQueue *vq);
 /* Calls ops->queue again from the main loop, after delay_ns of real time. */
 void virtqueue_again(VirtQueue *vq, int64_t delay_ns);
 
-/* True when the driver has made a buffer available that was not popped. Asks for no notification. */
+/* There is a buffer to pop. When there is none, the driver is asked to notify of the next. */
 bool virtqueue_has_more(VirtQueue *vq);
 
 /* ---- For transports. */
@@ -186,8 +187,9 @@ void virtio_ack(VirtioDevice *vdev, uint8_t isr); /* clears bits of isr */
 
 VirtQueue *virtio_queue(VirtioDevice *vdev, uint32_t n);  /* NULL when there is none */
 void virtio_queue_set_size(VirtQueue *vq, uint32_t size); /* ignores what cannot be */
-void virtio_queue_enable(VirtQueue *vq, hwaddr desc, hwaddr avail, hwaddr used);
-void virtio_queue_disable(VirtQueue *vq); /* returns when it is stopped, and reset */
+void virtio_queue_enable(VirtQueue *vq);
+void virtio_queue_disable(VirtQueue *vq); /* returns when it is stopped; size and places stay */
+void virtio_queue_reset(VirtQueue *vq);   /* the same, and they go */
 void virtio_queue_notify(VirtioDevice *vdev, uint32_t n);
 
 /* size 1, 2, 4 or 8. Beyond the end reads as ones, as QEMU has it; writes there do nothing. */
@@ -196,7 +198,7 @@ void virtio_config_write(VirtioDevice *vdev, uint64_t offset, unsigned size, uin
 
 /* ---- virtqueue.c, for virtio.c. */
 void virtqueue_init(VirtQueue *vq, VirtioDevice *vdev, unsigned index, unsigned max_size);
-void virtqueue_restart(VirtQueue *vq); /* all state back to that of a new queue, size kept */
+void virtqueue_restart(VirtQueue *vq); /* to the first entry of its rings, not enabled */
 bool virtqueue_map(VirtQueue *vq);     /* finds the rings, or breaks the device */
 
 /* ---- Vectors. */
