@@ -166,7 +166,7 @@ void virtio_break(VirtioDevice *vdev, const char *fmt, ...)
     va_end(ap);
     trace_hw_virtio_broken(vdev->dev.id);
     vdev->broken = true;
-    if (virtio_has(vdev, VIRTIO_F_VERSION_1)) {
+    if (!vdev->legacy) {
         vdev->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
         virtio_config_changed(vdev); /* 2.1.2 */
     }
@@ -212,10 +212,13 @@ void virtio_set_features(VirtioDevice *vdev, uint64_t features)
     }
 }
 
-/* Whether the device can do with what the driver chose (2.2.2, 3.1.1 step 5). */
+/*
+ * Whether the device can do with what the driver chose (2.2.2, 3.1.1 step 5). It may refuse one
+ * that does not choose VERSION_1 (6.1), but xv6's is such a driver, and nothing here depends on it.
+ */
 static bool accept_features(VirtioDevice *vdev, uint64_t features)
 {
-    if ((features & ~virtio_offered(vdev)) || !(features & VIRTIO_FEATURE(VIRTIO_F_VERSION_1))) {
+    if (features & ~virtio_offered(vdev)) {
         virtio_guest_error(vdev, "features 0x%" PRIx64 " are refused", features);
         return false;
     }
