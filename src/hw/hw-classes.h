@@ -15,7 +15,6 @@
     X(riscv_aclint_sswi_class)                                                                     \
     X(riscv_clint_class)                                                                           \
     X(riscv_htif_class)                                                                            \
-    X(riscv_htif_class)                                                                            \
     X(riscv_plic_class)                                                                            \
     X(serial_mm_class)                                                                             \
     X(sifive_test_class)                                                                           \
