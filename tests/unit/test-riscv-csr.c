@@ -615,6 +615,15 @@ static void test_describe(void **state)
                         "zawrs_zba_zbb_zbs_sstc_svinval_svnapot_svpbmt");
     assert_string_equal(g_hash_table_lookup(node, "mmu-type"), "riscv,sv48");
     assert_string_equal(g_hash_table_lookup(node, "device_type"), "cpu");
+    hart_destroy(hart);
+
+    /* What hangs on something that is off is not announced. */
+    hart = hart_create("mmu=off,a=off,f=off,d=off,c=off");
+    riscv64_target_ops.describe(&hart->cpu->vcpu, collect, node);
+    assert_string_equal(g_hash_table_lookup(node, "riscv,isa"),
+                        "rv64im_zicbom_zicboz_zicntr_zicond_zicsr_zifencei_zihintpause_zihpm_"
+                        "zba_zbb_zbc_zbs_sstc");
+    assert_string_equal(g_hash_table_lookup(node, "mmu-type"), "riscv,none");
     g_hash_table_destroy(node);
     hart_destroy(hart);
 }

@@ -43,9 +43,9 @@ static const PropDef props[] = {
     FEATURE(zicbom, "cache-block management"),
     FEATURE(zicboz, "cache-block zero"),
     FEATURE(zicond, "integer conditional operations"),
-    FEATURE(zawrs, "wait on reservation set"),
+    FEATURE(zawrs, "wait on reservation set; off without a"),
     FEATURE(sstc, "supervisor timer compare register"),
-    FEATURE(svinval, "fine-grained translation invalidation"),
+    FEATURE(svinval, "fine-grained translation invalidation; off without paging, as all sv*"),
     FEATURE(svnapot, "64 KiB pages by NAPOT entries"),
     FEATURE(svpbmt, "memory types in page tables"),
     FEATURE(svadu, "accessed and dirty bits set by hardware"),
@@ -153,6 +153,12 @@ static bool riscv_vcpu_realize(Vcpu *vcpu, GError **error)
         cpu->satp_mode_max = 8;
     } else {
         cpu->satp_mode_max = cpu->feature.sv57 ? 10 : 9;
+    }
+    /* What lives by another extension goes with it, and is not announced to the guest. */
+    cpu->feature.zawrs &= cpu->feature.a;
+    if (cpu->satp_mode_max == 0) {
+        cpu->feature.svinval = cpu->feature.svnapot = false;
+        cpu->feature.svpbmt = cpu->feature.svadu = false;
     }
     cpu->exts = exts_of(cpu);
     cpu->misa = misa_of(cpu);

@@ -507,6 +507,12 @@ RvCsrResult riscv_csr_access(RiscvCpu *cpu, unsigned csr, uint64_t *old, bool wr
     const CsrDef *def = csr_find(csr);
     uint64_t now;
 
+    if (!def && orr_log_on(cpu->vcpu.log, LOG_UNIMP)) {
+        orr_log(cpu->vcpu.log,
+                "riscv: hart %" G_GUINT64_FORMAT " has no CSR 0x%03x, pc 0x%016" G_GINT64_MODIFIER
+                "x\n",
+                cpu->mhartid, csr, cpu->pc);
+    }
     if (!def || cpu->priv < ((csr >> 8) & 3) || (write && csr_read_only(csr)) ||
         !def->guard(cpu, def)) {
         return RV_CSR_ILLEGAL;

@@ -22,6 +22,12 @@ const char *riscv_csr_name(unsigned index);
 /* Recomputes pmp_range and pmp_active. The hart's thread. */
 void riscv_pmp_update(RiscvCpu *cpu);
 
+/*
+ * One verdict for a whole page: *prot gets a bit 1 << RvAccess for each access that is allowed. false
+ * when an entry splits the page, and *prot says nothing. The hart's thread.
+ */
+bool riscv_pmp_page(const RiscvCpu *cpu, uint64_t page, RvPriv priv, uint8_t *prot);
+
 /* Legal values of one entry's registers (3.7.1): false when nothing changed. The caller updates. */
 bool riscv_pmp_write_cfg(RiscvCpu *cpu, unsigned entry, uint8_t value);
 bool riscv_pmp_write_addr(RiscvCpu *cpu, unsigned entry, uint64_t value);

@@ -197,17 +197,12 @@ static WalkResult set_accessed(RiscvCpu *cpu, Leaf *leaf, uint64_t bits)
 /* Fills in what PMP says about the page around out->paddr. */
 static void limit_by_pmp(const RiscvCpu *cpu, RvPriv priv, RvTranslation *out)
 {
-    uint64_t page = out->paddr & ~(uint64_t)(MEMORY_PAGE_SIZE - 1);
+    uint8_t prot;
 
-    out->cacheable = riscv_pmp_page_uniform(cpu, page);
-    if (!out->cacheable) {
-        return;
-    }
-    for (RvAccess access = RV_ACCESS_LOAD; access <= RV_ACCESS_FETCH; access++) {
-        if ((out->prot & PROT(access)) &&
-            !riscv_pmp_check(cpu, page, MEMORY_PAGE_SIZE, access, priv)) {
-            out->prot &= (uint8_t)~PROT(access);
-        }
+    out->cacheable =
+        riscv_pmp_page(cpu, out->paddr & ~(uint64_t)(MEMORY_PAGE_SIZE - 1), priv, &prot);
+    if (out->cacheable) {
+        out->prot &= prot;
     }
 }
 

@@ -59,6 +59,12 @@ void riscv_pmp_update(RiscvCpu *cpu)
     cpu->pmp_active = active;
 }
 
+static const uint8_t needed[] = {
+    [RV_ACCESS_LOAD] = RV_PMP_R,
+    [RV_ACCESS_STORE] = RV_PMP_W,
+    [RV_ACCESS_FETCH] = RV_PMP_X,
+};
+
 /* The entry that decides about [first, last], or -1. *whole: it covers all of it. */
 static int pmp_match(const RiscvCpu *cpu, uint64_t first, uint64_t last, bool *whole)
 {
@@ -77,11 +83,6 @@ static int pmp_match(const RiscvCpu *cpu, uint64_t first, uint64_t last, bool *w
 bool riscv_pmp_check(const RiscvCpu *cpu, uint64_t paddr, unsigned size, RvAccess access,
                      RvPriv priv)
 {
-    static const uint8_t need[] = {
-        [RV_ACCESS_LOAD] = RV_PMP_R,
-        [RV_ACCESS_STORE] = RV_PMP_W,
-        [RV_ACCESS_FETCH] = RV_PMP_X,
-    };
     uint64_t last = paddr + (size ? size - 1 : 0);
     bool whole = false;
     int entry;
@@ -105,7 +106,7 @@ bool riscv_pmp_check(const RiscvCpu *cpu, uint64_t paddr, unsigned size, RvAcces
     if (priv == RV_PRIV_M && !(cpu->pmpcfg[entry] & RV_PMP_L)) {
         return true;
     }
-    return (cpu->pmpcfg[entry] & need[access]) != 0;
+    return (cpu->pmpcfg[entry] & needed[access]) != 0;
 }
 
 bool riscv_pmp_page_uniform(const RiscvCpu *cpu, uint64_t paddr)
@@ -113,11 +114,36 @@ bool riscv_pmp_page_uniform(const RiscvCpu *cpu, uint64_t paddr)
     uint64_t first = paddr & ~(uint64_t)(MEMORY_PAGE_SIZE - 1);
     bool whole = true;
 
-    if (!cpu->pmp_active) {
+    if (!cpu->pmp_active || !cpu->feature.pmp) {
         return true;
     }
     /* A later entry has no say where an earlier one covers the page, so the first overlap settles. */
     return pmp_match(cpu, first, first + (MEMORY_PAGE_SIZE - 1), &whole) < 0 || whole;
+}
+
+bool riscv_pmp_page(const RiscvCpu *cpu, uint64_t page, RvPriv priv, uint8_t *prot)
+{
+    uint8_t all = 1 << RV_ACCESS_LOAD | 1 << RV_ACCESS_STORE | 1 << RV_ACCESS_FETCH;
+    bool whole = true;
+    int entry = -1;
+
+    *prot = all;
+    if (!cpu->feature.pmp) {
+        return true;
+    }
+    if (cpu->pmp_active) {
+        entry = pmp_match(cpu, page, page + (MEMORY_PAGE_SIZE - 1), &whole);
+    }
+    if (entry < 0) {
+        *prot = priv == RV_PRIV_M ? all : 0;
+    } else if (priv != RV_PRIV_M || (cpu->pmpcfg[entry] & RV_PMP_L)) {
+        for (unsigned access = RV_ACCESS_LOAD; access <= RV_ACCESS_FETCH; access++) {
+            if (!(cpu->pmpcfg[entry] & needed[access])) {
+                *prot &= (uint8_t) ~(1u << access);
+            }
+        }
+    }
+    return whole;
 }
 
 bool riscv_pmp_write_cfg(RiscvCpu *cpu, unsigned entry, uint8_t value)
