@@ -256,9 +256,6 @@ static bool add_transports(VirtMachine *virt, GError **error)
 {
     const VirtMapEntry *first = &virt_map[VIRT_TRANSPORT];
 
-    if (!device_class_find("virtio-mmio")) {
-        return true;
-    }
     for (unsigned n = 0; n < VIRT_TRANSPORTS; n++) {
         if (!add_simple(virt, "virtio-mmio", NULL, first->base + n * first->size_bytes,
                         VIRT_IRQ_TRANSPORT + n, error)) {

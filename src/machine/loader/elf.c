@@ -12,6 +12,7 @@
 #include "orrery/impl/error.h"
 
 #define ELF_MAX_SEGMENTS 1024
+#define ELF_MAX_HEADERS_BYTES (64 << 10)
 #define ELF_MAX_TABLE_BYTES (64 << 20) /* of a symbol or string table */
 
 static const char *elf_machine_name(unsigned machine)
@@ -110,6 +111,26 @@ static bool read_segments(LoadSource *source, const Elf64_Ehdr *header, Elf64_Ph
     return true;
 }
 
+/*
+ * Linkers like to put the ELF headers in front of the first segment's code, on the page before the
+ * address that the user chose, which for the start of RAM is no memory at all. No program without an
+ * operating system wants its headers: what of them is below RAM is left out.
+ */
+static void drop_headers(const RomSet *roms, Elf64_Phdr *segment)
+{
+    hwaddr base = rom_set_ram_base(roms);
+    uint64_t below = base - segment->p_paddr;
+
+    if (segment->p_offset == 0 && segment->p_paddr < base && below <= ELF_MAX_HEADERS_BYTES &&
+        below < segment->p_filesz) {
+        segment->p_offset += below;
+        segment->p_vaddr += below;
+        segment->p_paddr += below;
+        segment->p_filesz -= below;
+        segment->p_memsz -= below;
+    }
+}
+
 static bool add_segment(RomSet *roms, LoadSource *source, unsigned number,
                         const Elf64_Phdr *segment, LoadedProgram *program, GError **error)
 {
@@ -151,10 +172,13 @@ bool load_elf(RomSet *roms, LoadSource *source, uint16_t elf_machine, LoadedProg
     }
     *program = (LoadedProgram){ .entry = header.e_entry, .low = UINT64_MAX, .is_elf = true };
     for (unsigned i = 0; i < header.e_phnum; i++) {
-        const Elf64_Phdr *segment = &segments[i];
+        Elf64_Phdr *segment = &segments[i];
 
         if (segment->p_type != PT_LOAD || segment->p_memsz == 0) {
             continue;
+        }
+        if (segment->p_filesz <= segment->p_memsz) {
+            drop_headers(roms, segment);
         }
         if (!add_segment(roms, source, i, segment, program, error)) {
             return false;
