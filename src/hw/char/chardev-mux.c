@@ -57,6 +57,7 @@ static void switch_focus(Chardev *chr)
     if (chr->frontend_count < 2) {
         return;
     }
+    char_mux_deliver(chr); /* what was typed before belongs to the one that had the keyboard */
     tell(focused(chr), CHAR_EVENT_FOCUS_OUT);
     chr->focus = (chr->focus + 1) % chr->frontend_count;
     g_byte_array_set_size(chr->pending, 0);
