@@ -6,7 +6,6 @@
  */
 #include "orrery/impl/machine.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #include "machine/internal.h"
@@ -35,10 +34,12 @@ static bool check_limits(Machine *machine, GError **error)
                         cls->name, limit, max_vcpus);
     }
     if (ram_bytes < cls->min_ram_bytes || ram_bytes > cls->max_ram_bytes) {
-        return orr_fail(error, ORR_ERROR_INVALID,
-                        "-m: machine '%s' takes %" PRIu64 "K to %" PRIu64 "G of RAM, not %" PRIu64
-                        " bytes",
-                        cls->name, cls->min_ram_bytes >> 10, cls->max_ram_bytes >> 30, ram_bytes);
+        g_autofree char *given = g_format_size_full(ram_bytes, G_FORMAT_SIZE_IEC_UNITS);
+        g_autofree char *least = g_format_size_full(cls->min_ram_bytes, G_FORMAT_SIZE_IEC_UNITS);
+        g_autofree char *most = g_format_size_full(cls->max_ram_bytes, G_FORMAT_SIZE_IEC_UNITS);
+
+        return orr_fail(error, ORR_ERROR_INVALID, "-m: machine '%s' takes %s to %s of RAM, not %s",
+                        cls->name, least, most, given);
     }
     machine->ram_bytes = (ram_bytes + MEMORY_PAGE_SIZE - 1) & ~(MEMORY_PAGE_SIZE - 1);
     if (options->serials && options->serials->len > cls->max_serials) {
@@ -234,7 +235,6 @@ static bool open_backends(Machine *machine, GError **error)
 
     for (guint i = 0; (text = text_at(options->chardevs, i)); i++) {
         if (!device_env_add_chardev(&machine->env, NULL, text, error)) {
-            g_prefix_error(error, "-chardev %s: ", text);
             return false;
         }
     }

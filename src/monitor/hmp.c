@@ -98,6 +98,7 @@ static void cmd_info(Monitor *monitor, const char *rest, GString *out)
 
 static void cmd_quit(Monitor *monitor, const char *rest, GString *out)
 {
+    monitor->quit = true;
     system_quit_request(monitor->machine->cpus, "monitor");
 }
 

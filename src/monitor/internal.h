@@ -17,6 +17,7 @@ struct Monitor {
     bool after_cr;   /* a newline that follows belongs to it */
     unsigned escape; /* bytes of a cursor key's sequence so far */
     bool greeted;
+    bool quit; /* no prompt any more */
 };
 
 typedef struct MonitorCommand {

@@ -67,7 +67,9 @@ static void run_line(Monitor *monitor)
 
     g_string_truncate(monitor->line, 0);
     monitor_execute(monitor, line, out);
-    g_string_append(out, PROMPT);
+    if (!monitor->quit) {
+        g_string_append(out, PROMPT);
+    }
     print(monitor, out->str, out->len);
 }
 
