@@ -573,6 +573,21 @@ static void test_update_is_noted(void **state)
 
 /* ---- Untranslated addresses, effective privilege, debuggers. */
 
+static void test_no_such_mode(void **state)
+{
+    Hart *hart = hart_create(NULL);
+    RvTranslation out;
+
+    for (uint64_t mode = 1; mode < 16; mode++) {
+        if (mode < 8 || mode > 10) {
+            hart->cpu->satp = mode << 60;
+            assert_int_equal(riscv_translate(hart->cpu, 0, 1, RV_ACCESS_LOAD, RV_PRIV_S, &out),
+                             RV_CAUSE_LOAD_PAGE);
+        }
+    }
+    hart_destroy(hart);
+}
+
 static void test_bare(void **state)
 {
     Hart *hart = hart_create(NULL);

@@ -101,6 +101,11 @@ static WalkResult walk_tables(RiscvCpu *cpu, TableCursor *cursor, uint64_t vaddr
     unsigned va_bits = PAGE_BITS + LEVEL_BITS * (unsigned)levels;
     uint64_t table = (cpu->satp & ((UINT64_C(1) << 44) - 1)) << PAGE_BITS;
 
+    /* csr.c stores no other modes; a snapshot made by hand might. */
+    if (levels < 3 || levels > 5) {
+        return WALK_PAGE_FAULT;
+    }
+    /* Sign-extended from the highest translated bit, or it is no address. */
     if ((uint64_t)((int64_t)(vaddr << (64 - va_bits)) >> (64 - va_bits)) != vaddr) {
         return WALK_PAGE_FAULT;
     }
