@@ -731,6 +731,7 @@ int main(void)
         cmocka_unit_test(test_two_blocks),
         cmocka_unit_test(test_update_is_noted),
         cmocka_unit_test(test_bare),
+        cmocka_unit_test(test_no_such_mode),
         cmocka_unit_test(test_data_priv),
         cmocka_unit_test(test_debugger),
         cmocka_unit_test(test_update_race),
