@@ -256,13 +256,45 @@ static void test_console_congested(void **state)
     close(fd);
 }
 
+/* A port that goes gives the driver its buffers back. */
+static void test_unplug_port(void **state)
+{
+    Rig *rig = rig_new(false);
+    int fd = socket_chardev(rig, "c0");
+    RigQueue rx, tx;
+    Device *port;
+
+    rig_add(rig, "virtio-serial-device,max_ports=1");
+    port = rig_add(rig, "virtconsole,chardev=c0");
+    rig_negotiate(rig, rig_offered(rig));
+    rig_setup_queue(rig, &rx, 0, 64);
+    rig_setup_queue(rig, &tx, 1, 64);
+    rig_driver_ok(rig);
+    rig_add_chain(rig, &rx, &(RigBuf){ RIG_DATA, 16, false }, 1); /* of no use: passed over */
+    rig_add_chain(rig, &rx, &(RigBuf){ RIG_DATA, 16, true }, 1);
+    rig_add_chain(rig, &tx, &(RigBuf){ RIG_DATA, 0x400000, false }, 1);
+    rig_kick(rig, &rx);
+    rig_kick(rig, &tx);
+    rig_pump(rig);
+    assert_int_equal(rig_used_idx(rig, &rx), 1);
+    assert_int_equal(rig_used_idx(rig, &tx), 0);
+    device_remove(port);
+    assert_int_equal(rig_used_idx(rig, &rx), 2);
+    assert_int_equal(rig_used_idx(rig, &tx), 1);
+    /* Another takes its place, without a far end: what is written is gone. */
+    rig_add(rig, "virtconsole");
+    tx.seen_used = 1;
+    send_text(rig, &tx, "lost");
+    rig_free(rig);
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_console_output),
-        cmocka_unit_test(test_console_input),
-        cmocka_unit_test(test_multiport),
-        cmocka_unit_test(test_console_congested),
+        cmocka_unit_test(test_console_output), cmocka_unit_test(test_console_input),
+        cmocka_unit_test(test_multiport),      cmocka_unit_test(test_console_congested),
+        cmocka_unit_test(test_unplug_port),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -256,7 +256,52 @@ static void test_queue_reset(void **state)
     rig_free(rig);
 }
 
+/* The rings stay where they are while the map around them changes. */
+static void test_map_changes(void **state)
+{
+    Rig *rig = rig_new(false);
+    GError *error = NULL;
+    RigQueue q;
+
+    rig_add(rig, "virtio-rng-device");
+    rig_start(rig, &q, 8);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_non_null(
+            memory_add_ram(rig->memory, "more", 0x20000000 + i * 0x10000, 0x1000, false, &error));
+        rig_add_chain(rig, &q, &(RigBuf){ 0x20000000 + i * 0x10000, 8, true }, 1);
+        rig_kick(rig, &q);
+        assert_int_equal(rig_wait(rig, &q, NULL), 8);
+    }
+    rig_free(rig);
+}
+
+/* A buffer across two regions of RAM is as good as any. */
+static void test_adjacent_ram(void **state)
+{
+    const hwaddr end = RIG_RAM_BASE + RIG_RAM_BYTES;
+    Rig *rig = rig_new(false);
+    GError *error = NULL;
+    RigQueue q;
+
+    assert_non_null(memory_add_ram(rig->memory, "more", end, 0x1000, false, &error));
+    rig_add(rig, "virtio-rng-device");
+    rig_start(rig, &q, 8);
+    rig_add_chain(rig, &q, &(RigBuf){ end - 8, 16, true }, 1);
+    rig_kick(rig, &q);
+    assert_int_equal(rig_wait(rig, &q, NULL), 16);
+    assert_false(rig_broken(rig));
+    rig_free(rig);
+}
+
 /* ---- Disk. */
+
+static unsigned syncs; /* how often a drive was asked to make its writes durable */
+
+int fdatasync(int fd)
+{
+    syncs++;
+    return 0;
+}
 
 #define HEADER (RIG_DATA - 0x1000)
 #define STATUS (RIG_DATA - 0x800)
@@ -309,15 +354,19 @@ static void disk_contents(Rig *rig, uint64_t offset, void *bytes, size_t count)
 
 static void write_and_read(Rig *rig, RigQueue *q)
 {
+    bool write_cache = rig_config(rig, offsetof(struct virtio_blk_config, wce), 1);
     uint8_t *data = rig_ptr(rig, RIG_DATA), disk[2 * SECTOR];
 
     for (unsigned i = 0; i < sizeof(disk); i++) {
         data[i] = (uint8_t)(i * 7);
     }
+    syncs = 0;
     assert_int_equal(request(rig, q, VIRTIO_BLK_T_OUT, 3, sizeof(disk)), VIRTIO_BLK_S_OK);
+    assert_int_equal(syncs, !write_cache);
     disk_contents(rig, 3 * SECTOR, disk, sizeof(disk));
     assert_memory_equal(disk, data, sizeof(disk));
     assert_int_equal(request(rig, q, VIRTIO_BLK_T_FLUSH, 0, 0), VIRTIO_BLK_S_OK);
+    assert_int_equal(syncs, 1 + !write_cache);
     memset(data, 0, sizeof(disk));
     assert_int_equal(request(rig, q, VIRTIO_BLK_T_IN, 3, sizeof(disk)), VIRTIO_BLK_S_OK);
     assert_memory_equal(disk, data, sizeof(disk));
@@ -565,6 +614,29 @@ static void test_blk_reset(void **state)
     rig_free(rig);
 }
 
+/* A device that goes while it works, and comes back. */
+static void test_blk_unplug(void **state)
+{
+    RigQueue q;
+    Rig *rig = rig_new(false);
+    RigBuf bufs[] = { { HEADER, 16, false }, { RIG_DATA, 0x80000, true }, { STATUS, 1, true } };
+
+    rig_add_disk(rig, DISK_BYTES, "");
+    for (unsigned i = 0; i < 3; i++) {
+        Device *dev = rig_add(rig, "virtio-blk-device,drive=d0");
+
+        rig_start(rig, &q, 16);
+        write_and_read(rig, &q);
+        put_header(rig, VIRTIO_BLK_T_IN, 0);
+        rig_add_chain(rig, &q, bufs, 3);
+        rig_kick(rig, &q);
+        device_remove(dev);
+        assert_int_equal(rig_read(rig, VIRTIO_MMIO_DEVICE_ID), 0);
+        assert_int_equal(rig->level, 0);
+    }
+    rig_free(rig);
+}
+
 static void test_blk_write_cache(void **state)
 {
     const unsigned wce = offsetof(struct virtio_blk_config, wce);
@@ -574,7 +646,7 @@ static void test_blk_write_cache(void **state)
     assert_int_equal(rig_config(rig, wce, 1), 1);
     rig_set_config(rig, wce, 1, 0);
     assert_int_equal(rig_config(rig, wce, 1), 0);
-    write_and_read(rig, &q); /* through the cache: the write's flush is not seen by the driver */
+    write_and_read(rig, &q);
     rig_set_config(rig, 0, 8, 0);
     assert_int_equal(rig_config(rig, 0, 8), DISK_BYTES / SECTOR);
     /* A driver that knows neither flush nor this field gets durable writes; others their own. */
@@ -636,6 +708,8 @@ static void test_refused(void **state)
     refused(rig, "virtio-blk-device,drive=d0,logical_block_size=1000", "powers of two");
     refused(rig, "virtio-blk-device,drive=d0,logical_block_size=4096,physical_block_size=512",
             "below logical_block_size");
+    refused(rig, "virtio-blk-device,drive=d0,min_io_size=1000", "multiples of the block size");
+    refused(rig, "virtio-blk-device,drive=d0,discard_granularity=1000", "a multiple of the block");
     refused(rig, "virtio-rng-device,max-bytes=0", "max-bytes");
     refused(rig, "virtconsole", "no bus of type virtio-serial-bus");
     rig_add(rig, "virtio-serial-device,max_ports=2");
@@ -702,6 +776,8 @@ int main(void)
         cmocka_unit_test(test_interrupt),
         cmocka_unit_test(test_event_idx),
         cmocka_unit_test(test_queue_reset),
+        cmocka_unit_test(test_map_changes),
+        cmocka_unit_test(test_adjacent_ram),
         cmocka_unit_test(test_blk),
         cmocka_unit_test(test_blk_errors),
         cmocka_unit_test(test_blk_readonly),
@@ -710,6 +786,7 @@ int main(void)
         cmocka_unit_test(test_blk_layout),
         cmocka_unit_test(test_blk_many),
         cmocka_unit_test(test_blk_reset),
+        cmocka_unit_test(test_blk_unplug),
         cmocka_unit_test(test_blk_write_cache),
         cmocka_unit_test(test_blk_geometry),
         cmocka_unit_test(test_refused),

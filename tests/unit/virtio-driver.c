@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 #include <glib/gstdio.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -27,6 +28,9 @@ Rig *rig_new(bool legacy)
     RamBlock *ram;
 
     rig->legacy = legacy;
+    rig->log.items = LOG_GUEST_ERROR;
+    rig->log.file = fopen("/dev/null", "w");
+    assert_non_null(rig->log.file);
     rig->memory = memory_create();
     rig->timers = timers_create();
     rig->cpus = cpus_create(rig->timers, rig->memory, &rig->log);
@@ -54,6 +58,7 @@ void rig_free(Rig *rig)
     cpus_destroy(rig->cpus);
     timers_destroy(rig->timers);
     memory_destroy(rig->memory);
+    fclose(rig->log.file);
     if (rig->disk) {
         g_unlink(rig->disk);
         g_free(rig->disk);
