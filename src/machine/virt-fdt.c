@@ -125,7 +125,7 @@ static void add_aclint(VirtTree *tree)
     uint32_t compare = base + VIRT_ACLINT_MTIMER_OFFSET, compare_bytes = 0x7ff8;
 
     add_aclint_swi(tree, "mswi", "riscv,aclint-mswi", base, RISCV_IRQ_MSI);
-    fdt_node(fdt, "mtimer@%x", compare);
+    fdt_node(fdt, "mtimer@%x", compare + compare_bytes);
     fdt_string_value(fdt, "compatible", "riscv,aclint-mtimer");
     fdt_cells(fdt, "reg", 0, compare + compare_bytes, 0, 0x4008, 0, compare, 0, compare_bytes);
     add_local_interrupts(tree, RISCV_IRQ_MTI, 0);
