@@ -4,7 +4,7 @@
 # is counted; `finish` ends the test.
 
 set -u
-emulator=$1
+emulator=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

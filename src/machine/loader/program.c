@@ -84,6 +84,7 @@ static bool refuse_foreign(LoadSource *source, const uint8_t *head, GError **err
           "7zXZ\0",
           "is packed with xz; unpack it first" },
         { 0, 4, "\x28\xb5\x2f\xfd", "is packed with zstd; unpack it first" },
+        { 0, 3, "\x1f\x8b\x08", "is packed with gzip twice; unpack it once" },
         { 0, 3, "BZh", "is packed with bzip2; unpack it first" },
         { 0, 4, "\x89LZO", "is packed with lzop; unpack it first" },
         { 0, 4, "QFI\xfb", "is a qcow2 disk image, not a program" },
