@@ -184,8 +184,9 @@ static bool clock_moves(Timers *timers, ClockType clock)
 
 int64_t clock_deadline_ns(Timers *timers, ClockType clock)
 {
-    int64_t earliest = MIN(orr_load_seq_cst(&timers->list[clock][0].earliest_ns),
-                           orr_load_seq_cst(&timers->list[clock][1].earliest_ns));
+    int64_t locked = orr_load_seq_cst(&timers->list[clock][0].earliest_ns);
+    int64_t lockless = orr_load_seq_cst(&timers->list[clock][1].earliest_ns);
+    int64_t earliest = MIN(locked, lockless);
 
     return earliest == INT64_MAX ? -1 : earliest;
 }
@@ -202,8 +203,10 @@ int64_t timers_next_ns(Timers *timers)
         }
         deadline = clock_deadline_ns(timers, (ClockType)c);
         if (deadline >= 0) {
-            int64_t delta = MAX(deadline - clock_get_ns(timers, (ClockType)c), 0);
+            /* The clock is read once: MAX evaluates its arguments twice. */
+            int64_t delta = deadline - clock_get_ns(timers, (ClockType)c);
 
+            delta = MAX(delta, 0);
             next = next < 0 ? delta : MIN(next, delta);
         }
     }
