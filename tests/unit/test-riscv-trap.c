@@ -316,7 +316,7 @@ typedef struct Raiser {
     unsigned irq;
 } Raiser;
 
-#define RAISES 20000
+#define RAISES 5000
 
 static void *raise_often(void *opaque)
 {
@@ -519,7 +519,7 @@ static void test_stimecmp_race(void **state)
 
     hart_csrw(hart, 0x30a, RV_ENVCFG_STCE);
     assert_int_equal(pthread_create(&thread, NULL, tick, &ticker), 0);
-    for (unsigned i = 0; i < 20000; i++) {
+    for (unsigned i = 0; i < 4000; i++) {
         uint64_t target = riscv_time(hart->cpu) + hart_random(&seed) % 8;
         bool pending, reached;
 
