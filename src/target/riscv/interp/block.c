@@ -301,6 +301,9 @@ static RvBlock **hash_bucket(RvInterp *s, const uint8_t *host)
 
 void rv_block_flush(RvInterp *s)
 {
+    if (s->arena_used == 0) {
+        return;
+    }
     memset(s->hash, 0, sizeof(s->hash));
     s->arena_used = 0;
     s->generation++;

@@ -122,7 +122,7 @@ static inline uint16_t *rv_block_copy(RvBlock *block)
 
 #define RV_TLB_BITS 8
 #define RV_TLB_SIZE (1 << RV_TLB_BITS)
-#define RV_JUMP_BITS 10
+#define RV_JUMP_BITS 12
 #define RV_JUMP_SIZE (1 << RV_JUMP_BITS)
 #define RV_FETCH_SIZE 64
 #define RV_VIEW_COUNT 16
@@ -194,7 +194,7 @@ typedef enum RvStop {
     RV_STOP_RESUME = 100, /* privilege, translation or interrupts may have changed: look again */
 } RvStop;
 
-#define RV_HASH_BITS 14
+#define RV_HASH_BITS 16
 #define RV_ARENA_BYTES (UINT64_C(16) << 20)
 #define RV_SCRATCH_BYTES 512
 
