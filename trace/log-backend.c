@@ -426,7 +426,7 @@ static void refresh_name(LogThread *thread, uint64_t now_ns)
     }
 }
 
-void orr_trace_thread_renamed(void)
+void orr_trace_log_thread_renamed(void)
 {
     if (this_thread) {
         this_thread->name_ns = 0;

@@ -12,15 +12,18 @@
 #include <string.h>
 #include <unistd.h>
 
-/*
- * Bit i of every mask byte belongs to entry i. Bit 2 is kept for the embedded recorder, "ctf".
- */
+/* Bit i of every mask byte belongs to entry i: TRACE_MASK_*. */
 static const TraceBackend *const backends[] = {
     &orr_trace_log_backend,
     &orr_trace_ust_backend,
+    &orr_trace_ctf_backend,
 };
 
-#define BACKEND_LOG 0x01
+/* What ends a guest: a flight recording is dumped for it unasked, if the event is in this build. */
+static const char *const panics[] = {
+    "cpus:run_state:to==guest-panicked",
+    "cpus:run_state:to==internal-error",
+};
 
 typedef struct Rule {
     char *glob;
@@ -32,10 +35,12 @@ typedef struct Rule {
 static struct {
     GArray *rules; /* of Rule */
     uint8_t default_backends;
-    char *file;     /* file= */
-    char *log_file; /* -D */
-    bool given;     /* there was a -trace */
-    uint8_t open;   /* back ends that are open */
+    char *file;            /* file= */
+    char *log_file;        /* -D */
+    GPtrArray *conditions; /* of TraceCondition */
+    TraceCtfOptions ctf;
+    bool given;   /* there was a -trace */
+    uint8_t open; /* back ends that are open */
 } trace_state;
 
 /* ---- The nearest name ---- */
@@ -109,7 +114,7 @@ static char *nearest_name(const char *glob)
 
 /* ---- Options ---- */
 
-static bool glob_matches(GPatternSpec *spec, const TraceEvent *event)
+bool orr_trace_glob_matches(GPatternSpec *spec, const TraceEvent *event)
 {
     g_autofree char *name = g_strdup_printf("%s:%s", event->subsystem->name, event->name);
 
@@ -123,11 +128,24 @@ static bool glob_matches_any(const char *glob)
 
     for (size_t i = 0; orr_trace_subsystems[i] && !found; i++) {
         for (uint16_t j = 0; j < orr_trace_subsystems[i]->n_events && !found; j++) {
-            found = glob_matches(spec, &orr_trace_subsystems[i]->events[j]);
+            found = orr_trace_glob_matches(spec, &orr_trace_subsystems[i]->events[j]);
         }
     }
     g_pattern_spec_free(spec);
     return found;
+}
+
+bool orr_trace_glob_known(const char *glob, GError **error)
+{
+    g_autofree char *nearest = NULL;
+
+    if (glob_matches_any(glob)) {
+        return true;
+    }
+    nearest = nearest_name(glob);
+    return orr_fail(error, ORR_ERROR_NOT_FOUND,
+                    "no trace event matches '%s'; the nearest is '%s' (-trace help lists all)",
+                    glob, nearest);
 }
 
 static void rule_clear(void *opaque)
@@ -153,12 +171,8 @@ static bool add_glob(GArray *rules, const char *glob, GError **error)
         return orr_fail(error, ORR_ERROR_INVALID,
                         "an event name is missing (-trace help lists them)");
     }
-    if (!glob_matches_any(glob)) {
-        g_autofree char *nearest = nearest_name(glob);
-
-        return orr_fail(error, ORR_ERROR_NOT_FOUND,
-                        "no trace event matches '%s'; the nearest is '%s' (-trace help lists all)",
-                        glob, nearest);
+    if (!orr_trace_glob_known(glob, error)) {
+        return false;
     }
     rule = (Rule){ .glob = g_strdup(glob), .off = off };
     g_array_append_val(rules, rule);
@@ -235,12 +249,25 @@ typedef struct Parsed {
     GArray *rules;
     uint8_t backends;
     char *file;
+    GPtrArray *conditions; /* of TraceCondition */
+    TraceCtfOptions ctf;   /* those so far, and this argument's */
 } Parsed;
+
+static bool add_condition(Parsed *parsed, TraceConditionKind kind, const char *text, GError **error)
+{
+    TraceCondition *condition = orr_trace_condition_parse(kind, text, error);
+
+    if (condition) {
+        g_ptr_array_add(parsed->conditions, condition);
+    }
+    return condition != NULL;
+}
 
 static bool parse_item(Parsed *parsed, const char *item, GError **error)
 {
     const char *value = strchr(item, '=');
     g_autofree char *key = value ? g_strndup(item, value++ - item) : NULL;
+    bool known, ok;
 
     if (!key) {
         if (g_str_equal(item, "help")) {
@@ -265,15 +292,38 @@ static bool parse_item(Parsed *parsed, const char *item, GError **error)
         parsed->file = g_strdup(value);
         return true;
     }
+    if (g_str_equal(key, "filter")) {
+        return add_condition(parsed, TRACE_CONDITION_FILTER, value, error);
+    }
+    if (g_str_equal(key, "sample")) {
+        return add_condition(parsed, TRACE_CONDITION_SAMPLE, value, error);
+    }
+    if (g_str_equal(key, "trigger")) {
+        parsed->ctf.given = true;
+        return add_condition(parsed, TRACE_CONDITION_TRIGGER, value, error);
+    }
+    ok = orr_trace_ctf_option(&parsed->ctf, key, value, &known, error);
+    if (known) {
+        return ok;
+    }
     return orr_fail(error, ORR_ERROR_INVALID,
-                    "unknown trace option '%s='; known: backend=, enable=, events=, file=", key);
+                    "unknown trace option '%s='; known: backend=, context=, dir=, enable=, "
+                    "events=, file=, filter=, flight=, ring=, sample=, size=, trigger=",
+                    key);
+}
+
+static GPtrArray *conditions_new(void)
+{
+    return g_ptr_array_new_with_free_func(orr_trace_condition_free);
 }
 
 bool orr_trace_option(const char *arg, GError **error)
 {
     g_autoptr(GPtrArray) items = split_items(arg);
-    Parsed parsed = { .rules = rules_new() };
+    Parsed parsed = { .rules = rules_new(), .conditions = conditions_new() };
     bool ok = true;
+
+    orr_trace_ctf_options_copy(&parsed.ctf, &trace_state.ctf);
 
     if (!orr_trace_subsystems[0]) {
         ok = orr_fail(error, ORR_ERROR_UNSUPPORTED,
@@ -302,7 +352,16 @@ bool orr_trace_option(const char *arg, GError **error)
             g_free(trace_state.file);
             trace_state.file = g_steal_pointer(&parsed.file);
         }
+        if (!trace_state.conditions) {
+            trace_state.conditions = conditions_new();
+        }
+        g_ptr_array_extend_and_steal(trace_state.conditions, g_steal_pointer(&parsed.conditions));
+        orr_trace_ctf_options_clear(&trace_state.ctf);
+        trace_state.ctf = parsed.ctf;
+        parsed.ctf = (TraceCtfOptions){ 0 };
     }
+    g_clear_pointer(&parsed.conditions, g_ptr_array_unref);
+    orr_trace_ctf_options_clear(&parsed.ctf);
     g_free(parsed.file);
     g_array_unref(parsed.rules);
     return ok;
@@ -345,18 +404,31 @@ void orr_trace_log_file(const char *path)
 
 /* ---- On and off ---- */
 
+/*
+ * What the back end's bit is wherever it is needed without a glob: the recorder's triggers must be
+ * on to be seen, and where it is asked for and no event is named anywhere, it has those of level
+ * info and above.
+ */
+static uint8_t recorded_anyway(const TraceEvent *event)
+{
+    bool by_level = !trace_state.rules->len && trace_state.default_backends & TRACE_MASK_CTF &&
+                    event->level <= TRACE_LEVEL_INFO;
+
+    return by_level || orr_trace_conditions_trigger(event) ? TRACE_MASK_CTF : 0;
+}
+
 /* The back ends that each event of a subsystem ends up with. Caller frees. */
 static uint8_t *chosen_for(const TraceSubsystem *sub)
 {
     uint8_t *chosen = g_new0(uint8_t, sub->n_events);
-    uint8_t standard = trace_state.default_backends ? trace_state.default_backends : BACKEND_LOG;
+    uint8_t standard = trace_state.default_backends ? trace_state.default_backends : TRACE_MASK_LOG;
 
     for (guint i = 0; i < trace_state.rules->len; i++) {
         const Rule *rule = &g_array_index(trace_state.rules, Rule, i);
         GPatternSpec *spec = g_pattern_spec_new(rule->glob);
 
         for (uint16_t j = 0; j < sub->n_events; j++) {
-            if (glob_matches(spec, &sub->events[j])) {
+            if (orr_trace_glob_matches(spec, &sub->events[j])) {
                 uint8_t bits = rule->backends ? rule->backends : standard;
 
                 /* "-glob" with a backend= takes the event from that one alone. */
@@ -369,7 +441,31 @@ static uint8_t *chosen_for(const TraceSubsystem *sub)
         }
         g_pattern_spec_free(spec);
     }
+    for (uint16_t j = 0; j < sub->n_events; j++) {
+        chosen[j] |= recorded_anyway(&sub->events[j]);
+    }
     return chosen;
+}
+
+/* A flight recording has triggers of its own, besides the user's. */
+static void install_conditions(void)
+{
+    GPtrArray *conditions = trace_state.conditions ? trace_state.conditions : conditions_new();
+
+    trace_state.conditions = conditions;
+    for (size_t i = 0; trace_state.ctf.flight_ns && i < G_N_ELEMENTS(panics); i++) {
+        TraceCondition *panic = orr_trace_condition_parse(TRACE_CONDITION_PANIC, panics[i], NULL);
+
+        if (panic) {
+            g_ptr_array_add(conditions, panic);
+        }
+    }
+    orr_trace_conditions_install(conditions);
+}
+
+static uint8_t condition_bit(const TraceEvent *event, uint8_t mask)
+{
+    return mask && orr_trace_conditions_on(event) ? TRACE_MASK_CONDITIONS : 0;
 }
 
 static bool open_backends(uint8_t *const *chosen, size_t n, GError **error)
@@ -380,7 +476,8 @@ static bool open_backends(uint8_t *const *chosen, size_t n, GError **error)
     for (size_t b = 0; b < G_N_ELEMENTS(backends); b++) {
         TraceSetup setup = { .file = trace_state.file ? trace_state.file : trace_state.log_file,
                              .append = !trace_state.file,
-                             .wanted = wanted };
+                             .wanted = wanted,
+                             .ctf = &trace_state.ctf };
         bool needed = false;
 
         for (size_t i = 0; i < n; i++) {
@@ -401,6 +498,11 @@ static bool open_backends(uint8_t *const *chosen, size_t n, GError **error)
     if (!any) {
         return orr_fail(error, ORR_ERROR_INVALID,
                         "-trace selects no event; name some, as in -trace 'cpus:*'");
+    }
+    if (trace_state.ctf.given && !(trace_state.open & TRACE_MASK_CTF)) {
+        return orr_fail(error, ORR_ERROR_INVALID,
+                        "context=, dir=, flight=, ring=, size= and trigger= are for backend=ctf, "
+                        "which no event has");
     }
     return true;
 }
@@ -429,6 +531,7 @@ bool orr_trace_start(GError **error)
     while (orr_trace_subsystems[n]) {
         n++;
     }
+    install_conditions();
     {
         g_autofree uint8_t **chosen = g_new0(uint8_t *, n);
 
@@ -438,6 +541,9 @@ bool orr_trace_start(GError **error)
         ok = open_backends(chosen, n, error);
         for (size_t i = 0; i < n; i++) {
             for (uint16_t j = 0; j < orr_trace_subsystems[i]->n_events && ok; j++) {
+                const TraceEvent *event = &orr_trace_subsystems[i]->events[j];
+
+                chosen[i][j] |= condition_bit(event, chosen[i][j]);
                 orr_store_release(&orr_trace_subsystems[i]->mask[j], chosen[i][j]);
             }
             g_free(chosen[i]);
@@ -456,13 +562,14 @@ static bool open_for_glob(uint8_t bits, GPatternSpec *spec, GError **error)
 {
     g_autoptr(GArray) wanted = g_array_new(FALSE, FALSE, sizeof(bool));
     TraceSetup setup = { .file = trace_state.file ? trace_state.file : trace_state.log_file,
-                         .append = !trace_state.file };
+                         .append = !trace_state.file,
+                         .ctf = &trace_state.ctf };
 
     for (size_t i = 0; orr_trace_subsystems[i]; i++) {
         bool any = false;
 
         for (uint16_t j = 0; j < orr_trace_subsystems[i]->n_events; j++) {
-            any |= glob_matches(spec, &orr_trace_subsystems[i]->events[j]);
+            any |= orr_trace_glob_matches(spec, &orr_trace_subsystems[i]->events[j]);
         }
         g_array_append_val(wanted, any);
     }
@@ -482,7 +589,7 @@ static bool open_for_glob(uint8_t bits, GPatternSpec *spec, GError **error)
 bool orr_trace_switch(const char *glob, bool on, GError **error)
 {
     uint8_t bits =
-        !trace_state.open || trace_state.open & BACKEND_LOG ? BACKEND_LOG : trace_state.open;
+        !trace_state.open || trace_state.open & TRACE_MASK_LOG ? TRACE_MASK_LOG : trace_state.open;
     GPatternSpec *spec;
     bool ok;
 
@@ -499,8 +606,11 @@ bool orr_trace_switch(const char *glob, bool on, GError **error)
         const TraceSubsystem *sub = orr_trace_subsystems[i];
 
         for (uint16_t j = 0; j < sub->n_events; j++) {
-            if (glob_matches(spec, &sub->events[j])) {
-                orr_store_release(&sub->mask[j], (uint8_t)(on ? sub->mask[j] | bits : 0));
+            if (orr_trace_glob_matches(spec, &sub->events[j])) {
+                uint8_t mask = on ? sub->mask[j] | bits : 0;
+
+                mask |= condition_bit(&sub->events[j], mask);
+                orr_store_release(&sub->mask[j], mask);
             }
         }
     }
@@ -523,19 +633,54 @@ void orr_trace_stop(void)
     g_clear_pointer(&trace_state.rules, g_array_unref);
     g_clear_pointer(&trace_state.file, g_free);
     g_clear_pointer(&trace_state.log_file, g_free);
+    g_clear_pointer(&trace_state.conditions, g_ptr_array_unref);
+    orr_trace_ctf_options_clear(&trace_state.ctf);
     trace_state.default_backends = trace_state.open = 0;
     trace_state.given = false;
 }
 
 uint64_t orr_trace_lost(void)
 {
-    return orr_trace_log_lost();
+    return orr_trace_log_lost() + orr_trace_ctf_lost();
+}
+
+char *orr_trace_dump(GError **error)
+{
+    return orr_trace_ctf_dump(error);
+}
+
+void orr_trace_thread_renamed(void)
+{
+    orr_trace_log_thread_renamed();
+    orr_trace_ctf_thread_renamed();
+}
+
+/* ---- Emitting ---- */
+
+static void dispatch_on_conditions(const TraceEvent *event, const void *args, uint8_t mask)
+{
+    unsigned verdict = orr_trace_conditions_check(event, args);
+    bool is_trigger = verdict & (TRACE_VERDICT_TRIGGER | TRACE_VERDICT_PANIC);
+
+    if (!(verdict & TRACE_VERDICT_KEEP)) {
+        mask &= is_trigger ? TRACE_MASK_CTF : 0;
+    }
+    for (mask &= (uint8_t)~TRACE_MASK_CONDITIONS; mask; mask &= mask - 1) {
+        backends[__builtin_ctz(mask)]->emit(event, args);
+    }
+    if (is_trigger) {
+        orr_trace_ctf_trigger(event, verdict);
+    }
 }
 
 void orr_trace_dispatch(const TraceEvent *event, const void *args)
 {
     uint8_t mask = orr_load_acquire(&event->subsystem->mask[event->index]);
 
+    if (G_UNLIKELY(mask & TRACE_MASK_CONDITIONS)) {
+        dispatch_on_conditions(event, args, mask);
+        return;
+    }
     for (; mask; mask &= mask - 1) {
         backends[__builtin_ctz(mask)]->emit(event, args);
     }

@@ -218,8 +218,9 @@ static void test_refused(void **state)
                           "(-trace help lists all)");
     refused("-hw:irq", "no trace event matches 'hw:irq'; the nearest is 'hw:irq_set' "
                        "(-trace help lists all)");
-    refused("cpus:*,backend=dtrace", "unknown trace backend 'dtrace'; known: log, ust");
-    refused("flie=x", "unknown trace option 'flie='; known: backend=, enable=, events=, file=");
+    refused("cpus:*,backend=dtrace", "unknown trace backend 'dtrace'; known: log, ust, ctf");
+    refused("flie=x", "unknown trace option 'flie='; known: backend=, context=, dir=, enable=, "
+                      "events=, file=, filter=, flight=, ring=, sample=, size=, trigger=");
     refused("file=", "trace option 'file=' needs a path");
     refused("", "an event name is missing (-trace help lists them)");
     refused("cpus:*,", "an event name is missing (-trace help lists them)");

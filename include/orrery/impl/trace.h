@@ -99,7 +99,8 @@ struct TraceSubsystem {
     uint64_t stamp; /* hash of names and types: equal stamps have equal records */
     uint16_t n_events;
     const TraceEvent *events;
-    uint8_t *mask; /* a byte an event, atomic: bit i is set when back end i wants it */
+    uint8_t *mask; /* a byte an event, atomic: bit i is set when back end i wants it; bit 7 when
+                      the event is under a condition */
 };
 
 /* Every subsystem with events in this build, ends with NULL. Empty under -Dtrace=disabled. */
@@ -107,10 +108,10 @@ extern const TraceSubsystem *const orr_trace_subsystems[];
 
 /*
  * Takes one -trace argument: comma-separated globs over "subsystem:event" ("-glob" takes events out
- * again), enable=GLOB, events=FILE (a glob a line), backend=NAME, file=PATH; ",," is a comma within
- * one of them. Later globs win over earlier ones. A backend= holds for the globs of its own
- * argument; in an argument without globs, for all that have none of their own. Nothing is switched
- * on before orr_trace_start.
+ * again), enable=GLOB, events=FILE (a glob a line), backend=NAME, file=PATH, and what docs/tracing.md
+ * lists besides (filter=, sample=, the recorder's); ",," is a comma within one of them. Later globs
+ * win over earlier ones. A backend= holds for the globs of its own argument; in an argument without
+ * globs, for all that have none of their own. Nothing is switched on before orr_trace_start.
  *
  * Main thread, before orr_trace_start. false: an unknown name (the message has the nearest), an
  * unreadable FILE; nothing of the argument was taken then. "help" is not taken here: callers
@@ -150,16 +151,52 @@ bool orr_trace_switch(const char *glob, bool on, GError **error);
 void orr_trace_stop(void);
 
 /*
- * Events of the log back end that were not written (disk full, reader gone, emitted from a signal
- * handler that interrupted an emission) since orr_trace_start. Any thread.
+ * Events of the log and of the recorder that were not written (disk full, reader gone, more than
+ * the recorder could write, emitted from a signal handler that interrupted an emission) since
+ * orr_trace_start. The recorder's are counted up to a tenth of a second late. Any thread.
  */
 uint64_t orr_trace_lost(void);
 
 /*
- * The calling thread has a new name (pthread_setname_np): the log shows it from the next line. Not
- * calling it delays that by up to a tenth of a second. Any thread, no lock.
+ * Asks for what the flight recorder holds to be written, and returns the path of the directory that
+ * will have it, once it is complete; what goes wrong then is said on stderr. Caller frees. NULL when
+ * there is no flight recording. Main thread, no lock needed; does not wait.
+ */
+char *orr_trace_dump(GError **error);
+
+/*
+ * The calling thread has a new name (pthread_setname_np): the log and the recorder show it from the
+ * next event. Not calling it delays that by up to a tenth of a second. Any thread, no lock.
  */
 void orr_trace_thread_renamed(void);
+
+/* What the recorder may note with each event (context=), where a higher floor knows it. */
+typedef enum TraceContext {
+    TRACE_CONTEXT_VTIME,  /* the guest's virtual time, ns */
+    TRACE_CONTEXT_ICOUNT, /* instructions that the guest has executed */
+    TRACE_CONTEXT_N_SOURCES,
+} TraceContext;
+
+/*
+ * read is called within an emission: from any thread, under any lock, in signal handlers. It takes
+ * no lock, emits nothing, and answers -1 when it does not know.
+ */
+typedef struct TraceContextSource {
+    int64_t (*read)(void *opaque);
+    void *opaque;
+} TraceContextSource;
+
+/*
+ * From now on `source` is asked for that context, in place of any other; it stays the caller's. Main
+ * thread.
+ */
+void orr_trace_context_provide(TraceContext context, const TraceContextSource *source);
+
+/*
+ * Withdraws `source`, if it is still the one that is asked. Other threads may be asking it until
+ * they have left the emission they are in. Main thread; NULL is fine.
+ */
+void orr_trace_context_withdraw(TraceContext context, const TraceContextSource *source);
 
 ORR_END_DECLS
 
