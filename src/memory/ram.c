@@ -123,38 +123,45 @@ static void barrier_everywhere(void)
     syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
 }
 
-void ram_watch_code_slow(RamBlock *block, uint64_t page)
+/* Sets CODE, unless a writer takes ARMED away: who has looked since then may not know of us. */
+static void confirm_code(uint8_t *flags)
 {
-    uint8_t *flags = &block->page_flags[page];
-    uint8_t seen = orr_fetch_or(flags, (uint8_t)RAM_PAGE_ARMED);
+    uint8_t seen;
 
-    while (!(seen & RAM_PAGE_CODE)) {
-        barrier_everywhere();
-        seen = orr_load_seq_cst(flags);
-        while (seen & RAM_PAGE_ARMED) {
-            uint8_t next = (uint8_t)(seen | RAM_PAGE_CODE);
-
-            if (__atomic_compare_exchange_n(flags, &seen, next, false, __ATOMIC_SEQ_CST,
-                                            __ATOMIC_SEQ_CST)) {
-                seen = next;
-                break;
-            }
-        }
-        if (!(seen & RAM_PAGE_CODE)) {
-            /* A writer took ARMED away: who has looked since then may not know of us. */
-            seen = orr_fetch_or(flags, (uint8_t)RAM_PAGE_ARMED);
-        }
-    }
-    if (seen & RAM_PAGE_UNREAD) {
-        orr_fetch_and(flags, (uint8_t)~RAM_PAGE_UNREAD);
+    orr_fetch_or(flags, (uint8_t)RAM_PAGE_ARMED);
+    barrier_everywhere();
+    seen = orr_load_seq_cst(flags);
+    while ((seen & RAM_PAGE_ARMED) && !(seen & RAM_PAGE_CODE) &&
+           !__atomic_compare_exchange_n(flags, &seen, (uint8_t)(seen | RAM_PAGE_CODE), false,
+                                        __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
     }
 }
 
-/* The flags that a write leaves. */
+/* The version comes before the look at CODE that makes it count, as in ram_watch_code. */
+uint32_t ram_watch_code_slow(RamBlock *block, uint64_t page)
+{
+    uint8_t *flags = &block->page_flags[page];
+
+    for (;;) {
+        uint32_t version = orr_load_seq_cst(&block->page_version[page]);
+
+        if (orr_fetch_and(flags, (uint8_t)~RAM_PAGE_UNREAD) & RAM_PAGE_CODE) {
+            return version;
+        }
+        confirm_code(flags);
+    }
+}
+
+/*
+ * The flags that a write leaves. ARMED alone stays: its reader is on the way to set CODE, and must
+ * not be kept from it by writers that are quicker than a barrier.
+ */
 static uint8_t flags_after_write(uint8_t flags)
 {
-    if (!(flags & (RAM_PAGE_CODE | RAM_PAGE_ARMED)) ||
-        (flags & RAM_PAGE_UNREAD) == RAM_PAGE_UNREAD) {
+    if (!(flags & RAM_PAGE_CODE)) {
+        return flags & RAM_PAGE_ARMED;
+    }
+    if ((flags & RAM_PAGE_UNREAD) == RAM_PAGE_UNREAD) {
         return 0;
     }
     return (uint8_t)((flags & ~RAM_PAGE_LOG) + RAM_PAGE_UNREAD_ONE);

@@ -317,17 +317,19 @@ static void drain_needs_no_main_loop(void **state)
     Disk *d = *state;
     BlockDev *blk = open_disk(d, "");
     Outcome outcome = { .hw = d->hw };
-    uint8_t data[512];
-    struct iovec iov = { data, 512 };
+    uint8_t data[50][512];
+    struct iovec iov[50];
 
     for (unsigned i = 0; i < 50; i++) {
+        iov[i] = (struct iovec){ data[i], 512 };
         outcome.pending++;
-        blockdev_submit(blk, i % 5 ? BLOCK_READ : BLOCK_FLUSH, 0, 512, &iov, 1, on_done, &outcome);
+        blockdev_submit(blk, i % 5 ? BLOCK_READ : BLOCK_FLUSH, 0, 512, &iov[i], 1, on_done,
+                        &outcome);
     }
     blockdev_drain(blk);
     assert_int_equal(outcome.pending, 0);
     outcome.pending++;
-    blockdev_submit(blk, BLOCK_READ, 0, 512, &iov, 1, on_done, &outcome);
+    blockdev_submit(blk, BLOCK_READ, 0, 512, iov, 1, on_done, &outcome);
     blockdev_close(blk);
     assert_int_equal(outcome.pending, 0);
 }

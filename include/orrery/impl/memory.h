@@ -191,7 +191,7 @@ MemTxResult memory_write_u16(Memory *memory, hwaddr addr, uint16_t value);
 MemTxResult memory_write_u32(Memory *memory, hwaddr addr, uint32_t value);
 
 /* Slow half of ram_watch_code: makes every writer know of the reader before it returns. */
-void ram_watch_code_slow(RamBlock *block, uint64_t page);
+uint32_t ram_watch_code_slow(RamBlock *block, uint64_t page);
 
 /*
  * Protocol for cached instructions: set the flag with ram_watch_code, THEN read the bytes, remember
@@ -200,12 +200,14 @@ void ram_watch_code_slow(RamBlock *block, uint64_t page);
 static inline uint32_t ram_watch_code(RamBlock *block, uint64_t offset)
 {
     uint64_t page = offset >> MEMORY_PAGE_BITS;
+    uint32_t version = orr_load_acquire(&block->page_version[page]);
 
-    if ((orr_load_acquire(&block->page_flags[page]) & (RAM_PAGE_CODE | RAM_PAGE_UNREAD)) !=
+    /* In this order: a flag that is taken away after it was seen here makes the version older. */
+    if ((orr_load_acquire(&block->page_flags[page]) & (RAM_PAGE_CODE | RAM_PAGE_UNREAD)) ==
         RAM_PAGE_CODE) {
-        ram_watch_code_slow(block, page);
+        return version;
     }
-    return orr_load_acquire(&block->page_version[page]);
+    return ram_watch_code_slow(block, page);
 }
 
 static inline uint32_t ram_page_version(const RamBlock *block, uint64_t offset)
