@@ -50,32 +50,30 @@ static void fill_zone(void)
     __asm__ volatile("fence.i" ::: "memory");
 }
 
-static void write_addr(unsigned entry, uint64_t value)
-{
-    switch (entry) {
-#define CASE(n)                                                                                    \
+/* CSR numbers are part of the instruction, so each entry has code of its own. */
+#define ENTRIES(X)                                                                                 \
+    X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
+#define WRITE_ENTRY(n)                                                                             \
     case n:                                                                                        \
         csr_write(pmpaddr##n, value);                                                              \
         break;
-        CASE(0)
-        CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8) CASE(9) CASE(10) CASE(11)
-            CASE(12) CASE(13) CASE(14) CASE(15)
-#undef CASE
+#define READ_ENTRY(n)                                                                              \
+    case n:                                                                                        \
+        return csr_read(pmpaddr##n);
+
+static void write_addr(unsigned entry, uint64_t value)
+{
+    switch (entry) {
+        ENTRIES(WRITE_ENTRY)
     }
 }
 
 static uint64_t read_addr(unsigned entry)
 {
     switch (entry) {
-#define CASE(n)                                                                                    \
-    case n:                                                                                        \
-        return csr_read(pmpaddr##n);
-        CASE(0)
-        CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8) CASE(9) CASE(10) CASE(11)
-            CASE(12) CASE(13) CASE(14)
-#undef CASE
-                default : return csr_read(pmpaddr15);
+        ENTRIES(READ_ENTRY)
     }
+    return 0;
 }
 
 static void write_cfg(unsigned entry, uint64_t cfg)
