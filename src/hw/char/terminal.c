@@ -29,9 +29,12 @@ static struct {
     struct sigaction before_stop, before_continue;
 } terminal;
 
+/* A terminal that does not control this session has no foreground to respect. */
 static bool in_foreground(void)
 {
-    return tcgetpgrp(STDIN_FILENO) == getpgrp();
+    pid_t group = tcgetpgrp(STDIN_FILENO);
+
+    return group < 0 || group == getpgrp();
 }
 
 static void restore(void)
