@@ -37,7 +37,7 @@ static MemTxResult device_write(void *opaque, hwaddr offset, unsigned size, uint
 static const MmioOps device_ops = {
     .read = device_read,
     .write = device_write,
-    .valid = {.min_bytes = 4, .max_bytes = 4},
+    .valid = { .min_bytes = 4, .max_bytes = 4 },
     .lockless = true,
 };
 

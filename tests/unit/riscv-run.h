@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A hart with an interpreter, RAM, and a device, for tests that run small programs. The idea to hold:
- * a program stands at CODE or elsewhere and ends in ebreak, whose trap lands on a wfi, so that a run ends by
- * itself.
+ * A hart with an interpreter, RAM, and a device, for tests that run small programs. The idea to
+ * hold: a program stands at CODE or elsewhere and ends in ebreak, whose trap lands on a wfi, so
+ * that a run ends by itself.
  */
 #ifndef ORRERY_TESTS_UNIT_RISCV_RUN_H
 #define ORRERY_TESTS_UNIT_RISCV_RUN_H
@@ -39,7 +39,7 @@ uint64_t get64(Machine *m, uint64_t addr);
 /* A program, ended by ebreak. */
 #define PROGRAM(m_, addr_, ...)                                                                    \
     do {                                                                                           \
-        const uint32_t code_[] = {__VA_ARGS__, ebreak()};                                          \
+        const uint32_t code_[] = { __VA_ARGS__, ebreak() };                                        \
         put((m_), (addr_), code_, sizeof(code_));                                                  \
     } while (0)
 

@@ -2,7 +2,8 @@
 /*
  * What single instructions compute: a table of operands and results worked out by hand from the
  * specification, then random programs executed once block by block and once instruction by
- * instruction, which must leave the same state, then random bits, which must leave the emulator alive.
+ * instruction, which must leave the same state, then random bits, which must leave the emulator
+ * alive.
  */
 #include <inttypes.h>
 #include <setjmp.h>
@@ -39,6 +40,7 @@ typedef struct Row {
 #define P UINT64_C(0x0123456789abcdef)
 #define Q UINT64_C(0xfedcba9876543210)
 
+/* clang-format off */
 static const Row rows[] = {
     {"addi", OP_IMM, 0, -1, P, (uint64_t)-1, P - 1},
     {"slti", OP_IMM, 2, -1, MIN64, (uint64_t)-1, 1},
@@ -150,6 +152,7 @@ static const Row rows[] = {
     {"binvi", OP_IMM, 1, -1, 3, 0x680 | 0, 2},
     {"bseti", OP_IMM, 1, -1, 0, 0x280 | 63, MIN64},
 };
+/* clang-format on */
 
 static uint32_t encode(const Row *row, unsigned rd, unsigned rs1, unsigned rs2)
 {
@@ -169,7 +172,10 @@ static void test_table(void **state)
         const Row *row = &rows[i];
         /* A result of its own, one that takes an operand's place, and one that is dropped. */
         const uint32_t code[] = {
-            encode(row, A0, S1, S2), encode(row, ZERO, S1, S2), encode(row, S1, S1, S2), ebreak(),
+            encode(row, A0, S1, S2),
+            encode(row, ZERO, S1, S2),
+            encode(row, S1, S1, S2),
+            ebreak(),
         };
 
         m->cpu->x[A0] = ~row->want;
@@ -179,9 +185,10 @@ static void test_table(void **state)
         run_from(m, CODE);
         if (m->cpu->x[A0] != row->want || m->cpu->x[S1] != row->want || m->cpu->x[0] != 0 ||
             m->cpu->mepc != CODE + 12) {
-            fail_msg("%s: %" PRIx64 ", %" PRIx64 " gives %" PRIx64 ", %" PRIx64
-                     ", not %" PRIx64 "; x0 %" PRIx64 ", ended at %" PRIx64, row->name, row->a, row->b,
-                     m->cpu->x[A0], m->cpu->x[S1], row->want, m->cpu->x[0], m->cpu->mepc);
+            fail_msg("%s: %" PRIx64 ", %" PRIx64 " gives %" PRIx64 ", %" PRIx64 ", not %" PRIx64
+                     "; x0 %" PRIx64 ", ended at %" PRIx64,
+                     row->name, row->a, row->b, m->cpu->x[A0], m->cpu->x[S1], row->want,
+                     m->cpu->x[0], m->cpu->mepc);
         }
     }
     machine_free(m);
@@ -198,25 +205,28 @@ typedef struct AmoRow {
 static void test_amo(void **state)
 {
     static const AmoRow amos[] = {
-        {1, P, Q, Q, (uint32_t)Q},                                        /* swap */
-        {0, ONES, 2, 1, 1},                                               /* add */
-        {4, P, Q, ONES, 0xffffffff},                                      /* xor */
-        {12, P, UINT64_C(0xff000000ff), UINT64_C(0x67000000ef), 0xef},    /* and */
-        {8, 0xf0f0f0f0, 0x0f0f0f0f, 0xffffffff, 0xffffffff},              /* or */
-        {16, 0x80000000, 1, 1, 0x80000000},                               /* min */
-        {20, 0x80000000, 1, 0x80000000, 1},                               /* max */
-        {24, UINT64_C(0x8000000080000000), 1, 1, 1},                      /* minu */
-        {28, UINT64_C(0x8000000080000000), 1, UINT64_C(0x8000000080000000), 0x80000000}, /* maxu */
+        { 1, P, Q, Q, (uint32_t)Q },                                     /* swap */
+        { 0, ONES, 2, 1, 1 },                                            /* add */
+        { 4, P, Q, ONES, 0xffffffff },                                   /* xor */
+        { 12, P, UINT64_C(0xff000000ff), UINT64_C(0x67000000ef), 0xef }, /* and */
+        { 8, 0xf0f0f0f0, 0x0f0f0f0f, 0xffffffff, 0xffffffff },           /* or */
+        { 16, 0x80000000, 1, 1, 0x80000000 },                            /* min */
+        { 20, 0x80000000, 1, 0x80000000, 1 },                            /* max */
+        { 24, UINT64_C(0x8000000080000000), 1, 1, 1 },                   /* minu */
+        { 28, UINT64_C(0x8000000080000000), 1, UINT64_C(0x8000000080000000),
+          0x80000000 }, /* maxu */
     };
     Machine *m = machine_make(NULL);
 
     for (size_t i = 0; i < G_N_ELEMENTS(amos); i++) {
         const AmoRow *row = &amos[i];
         const uint32_t code[] = {
-            amo(row->f5, 3, A0, S1, S0), amo(row->f5, 2, A1, S1, S2), amo(row->f5, 2, ZERO, S1, S3),
+            amo(row->f5, 3, A0, S1, S0),
+            amo(row->f5, 2, A1, S1, S2),
+            amo(row->f5, 2, ZERO, S1, S3),
             ebreak(),
         };
-        uint64_t words[3] = {row->old, row->old, row->old};
+        uint64_t words[3] = { row->old, row->old, row->old };
 
         memcpy(m->ram->host + (DATA - HART_RAM_BASE), words, sizeof(words));
         m->cpu->x[S0] = DATA;
@@ -246,16 +256,17 @@ static void test_fp_state(void **state)
     };
     Machine *m = machine_make(NULL);
     const uint32_t code[] = {
-        0xf2000053 | A0 << 15 | 1 << 7,          /* fmv.d.x f1, a0 */
-        0xf0000053 | A1 << 15 | 2 << 7,          /* fmv.w.x f2, a1 */
-        0x00000053 | 2 << 20 | 2 << 15 | 3 << 7, /* fadd.s f3, f2, f2, rne */
-        0xe0000053 | 3 << 15 | A2 << 7,          /* fmv.x.w a2, f3 */
+        0xf2000053 | A0 << 15 | 1 << 7,           /* fmv.d.x f1, a0 */
+        0xf0000053 | A1 << 15 | 2 << 7,           /* fmv.w.x f2, a1 */
+        0x00000053 | 2 << 20 | 2 << 15 | 3 << 7,  /* fadd.s f3, f2, f2, rne */
+        0xe0000053 | 3 << 15 | A2 << 7,           /* fmv.x.w a2, f3 */
         0xa0002053 | 2 << 20 | 1 << 15 | A3 << 7, /* feq.s a3, f1, f2: f1 is no boxed single */
-        0xe0001053 | 1 << 15 | A4 << 7,          /* fclass.s a4, f1 */
+        0xe0001053 | 1 << 15 | A4 << 7,           /* fclass.s a4, f1 */
         ebreak(),
     };
-    const uint32_t dynamic[] = {0x02007053 | 1 << 20 | 1 << 15 | 4 << 7, ebreak()}; /* fadd.d, dyn */
-    const uint32_t store[] = {asm_s(0x27, 3, 1, S0, 0), ebreak()};                  /* fsd */
+    const uint32_t dynamic[] = { 0x02007053 | 1 << 20 | 1 << 15 | 4 << 7,
+                                 ebreak() };                         /* fadd.d, dyn */
+    const uint32_t store[] = { asm_s(0x27, 3, 1, S0, 0), ebreak() }; /* fsd */
 
     put(m, CODE, code, sizeof(code));
     m->cpu->mstatus &= ~(RV_MSTATUS_FS | RV_MSTATUS_SD);
@@ -279,7 +290,8 @@ static void test_fp_state(void **state)
     m->cpu->frm = 5;
     run_from(m, CODE);
     assert_int_equal(m->cpu->mcause, RV_CAUSE_ILLEGAL);
-    m->cpu->mstatus = (m->cpu->mstatus & ~(RV_MSTATUS_FS | RV_MSTATUS_SD)) | (uint64_t)FS_CLEAN << 13;
+    m->cpu->mstatus = (m->cpu->mstatus & ~(RV_MSTATUS_FS | RV_MSTATUS_SD)) | (uint64_t)FS_CLEAN
+                                                                                 << 13;
     put(m, CODE, store, sizeof(store));
     m->cpu->x[S0] = DATA;
     run_from(m, CODE);
@@ -297,7 +309,7 @@ static uint32_t random_insn(uint64_t *seed)
     uint64_t r = hart_random(seed);
     unsigned rd = r & 31, rs1 = r >> 5 & 31, rs2 = r >> 10 & 31, f3 = r >> 15 & 7;
     int imm = (int)(r >> 20 & 0x7ff) - 0x400;
-    static const unsigned f7s[] = {0, 1, 0x20, 4, 5, 0x10, 0x14, 0x24, 0x30, 0x34, 7};
+    static const unsigned f7s[] = { 0, 1, 0x20, 4, 5, 0x10, 0x14, 0x24, 0x30, 0x34, 7 };
 
     rd = rd == S0 ? A0 : rd; /* S0 is the base of loads and stores */
     switch (r >> 40 & 15) {
@@ -318,8 +330,8 @@ static uint32_t random_insn(uint64_t *seed)
     case 8:
         return r >> 50 & 1 ? jal(rd, 4 + (int)(r >> 20 & 7) * 4) : auipc(rd, r >> 20 & 0xfffff);
     case 9:
-        return asm_r(0x53, r >> 50 & 1 ? 7 : 0, (unsigned)(r >> 20 & 3) << 2 | (r >> 22 & 1), rd, rs1,
-                     rs2); /* fadd, fsub, fmul, fdiv */
+        return asm_r(0x53, r >> 50 & 1 ? 7 : 0, (unsigned)(r >> 20 & 3) << 2 | (r >> 22 & 1), rd,
+                     rs1, rs2); /* fadd, fsub, fmul, fdiv */
     case 10:
         return asm_i(0x07, 2 + (f3 & 1), rd, S0, imm & ~7);
     case 11:
@@ -425,10 +437,8 @@ static void test_random_bits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table),
-        cmocka_unit_test(test_amo),
-        cmocka_unit_test(test_fp_state),
-        cmocka_unit_test(test_block_equals_steps),
+        cmocka_unit_test(test_table),       cmocka_unit_test(test_amo),
+        cmocka_unit_test(test_fp_state),    cmocka_unit_test(test_block_equals_steps),
         cmocka_unit_test(test_random_bits),
     };
 

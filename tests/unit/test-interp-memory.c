@@ -99,7 +99,7 @@ static void test_rom(void **state)
 {
     Machine *m = machine_make(NULL);
     RamBlock *rom = hart_add_ram(m->hart, 0x1000, 0x1000, true);
-    const uint32_t code[] = {addi(A0, ZERO, 5), sw(A0, S0, 0), lw(A1, S0, 0), ebreak()};
+    const uint32_t code[] = { addi(A0, ZERO, 5), sw(A0, S0, 0), lw(A1, S0, 0), ebreak() };
 
     memcpy(rom->host, code, sizeof(code));
     m->cpu->x[S0] = 0x1000;
@@ -114,8 +114,8 @@ static void test_reservation(void **state)
     Machine *m = machine_make(NULL);
 
     put64(m, DATA, 10);
-    PROGRAM(m, CODE, lr_d(A0, S0), sc_d(A1, S1, S0), sc_d(A2, S1, S0), lr_d(A3, S0), sd(ZERO, S0, 0),
-            sc_d(A4, S1, S0));
+    PROGRAM(m, CODE, lr_d(A0, S0), sc_d(A1, S1, S0), sc_d(A2, S1, S0), lr_d(A3, S0),
+            sd(ZERO, S0, 0), sc_d(A4, S1, S0));
     m->cpu->x[S0] = DATA;
     m->cpu->x[S1] = 77;
     run_from(m, CODE);
@@ -227,7 +227,7 @@ static void test_address_spaces(void **state)
     machine_free(m);
 }
 
-/* One page of a 2 MiB leaf is fenced after the leaf changed: no other page of it may stay cached. */
+/* A page of a 2 MiB leaf is fenced after the leaf changed: no other page of it may stay cached. */
 static void test_fence_of_large_page(void **state)
 {
     Machine *m = machine_make(NULL);
@@ -281,11 +281,11 @@ static void test_status_bits(void **state)
     machine_free(m);
 }
 
-/* Code that is unmapped and mapped elsewhere, and an instruction whose second half is not mapped. */
+/* Code that is mapped elsewhere, and an instruction whose second half is not mapped. */
 static void test_fetch_translation(void **state)
 {
     Machine *m = machine_make(NULL);
-    uint32_t half[2] = {nop(), addi(A3, ZERO, 3)};
+    uint32_t half[2] = { nop(), addi(A3, ZERO, 3) };
 
     make_tables(m, TABLES);
     map(m, TABLES, 5, DATA, PTE_X);
@@ -316,7 +316,7 @@ static void test_fetch_translation(void **state)
     machine_free(m);
 }
 
-/* The next page is mapped elsewhere: jumps into it and an instruction that ends in it must follow. */
+/* The next page is mapped elsewhere: jumps and an instruction that ends in it must follow. */
 static void test_next_page_moves(void **state)
 {
     Machine *m = machine_make(NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The interpreter's machinery: counting, precise traps, code that changes, interrupts, debugging, and
- * vCPUs that race. Memory and translation are in test-interp-memory.c, what single instructions
+ * The interpreter's machinery: counting, precise traps, code that changes, interrupts, debugging,
+ * and vCPUs that race. Memory and translation are in test-interp-memory.c, what single instructions
  * compute in test-interp-insns.c.
  */
 #include <pthread.h>
@@ -17,7 +17,7 @@
 
 static uint64_t blocks_filled(Machine *m)
 {
-    AccelVcpuStats stats = {.struct_size = sizeof(stats)};
+    AccelVcpuStats stats = { .struct_size = sizeof(stats) };
 
     rv_interp_stats(m->interp, &stats);
     return stats.blocks_filled;
@@ -95,22 +95,33 @@ static void test_alignment_without_c(void **state)
     machine_free(m);
 }
 
-/* A loop of a hundred million handlers: if they did not follow each other by jumps, the stack would end. */
+/*
+ * Millions of handlers of every shape: if they did not follow each other by jumps, or return to the
+ * loop, the stack would end.
+ */
 static void test_long_loop(void **state)
 {
     Machine *m = machine_make(NULL);
-    uint64_t turns = 3000000;
+    uint64_t turns = 500000;
 
+    m->cpu->mstatus |= RV_MSTATUS_FS;
     PROGRAM(m, CODE, addi(A0, A0, 1), addi(A2, A2, 3), sd(A2, A3, 0), ld(A2, A3, 0),
-            blt(A0, A1, -16), jalr(ZERO, A4, 0));
+            csrrs(A6, 0xc02, ZERO), csrrw(ZERO, 0x340, A6), lr_d(A7, A3), sc_d(A7, A2, A3),
+            amoadd_d(A7, ZERO, A3), amo(16, 3, A7, A2, A3),                      /* amomin.d */
+            asm_i(0x07, 3, 1, A3, 0), asm_r(0x53, 7, 1, 1, 1, 1),                /* fld, fadd.d */
+            asm_s(0x27, 3, 1, A3, 8), lw(A7, A3, 3), asm_i(0x0f, 0, 0, 0, 0xff), /* fsd, fence */
+            asm_r(0x33, 4, 1, A7, A0, A2) /* div */, jal(T0, 8), nop(), jalr(T1, A5, 0),
+            blt(A0, A1, -4 * 19), jalr(ZERO, A4, 0));
+    put32(m, CODE + 0x2000, jalr(ZERO, T1, 0));
     PROGRAM(m, CODE + 0x1000, addi(A5, A5, 1));
     m->cpu->x[A1] = turns;
     m->cpu->x[A3] = DATA;
     m->cpu->x[A4] = CODE + 0x1000;
+    m->cpu->x[A5] = CODE + 0x2000;
     run_from(m, CODE);
     assert_end(m, CODE + 0x1004);
     assert_int_equal(m->cpu->x[A2], 3 * turns);
-    assert_int_equal(m->cpu->insns, 5 * turns + 2 + 1);
+    assert_int_equal(m->cpu->insns, 20 * turns + 2 + 1);
     machine_free(m);
 }
 
@@ -282,7 +293,7 @@ static void test_step(void **state)
     PROGRAM(m, CODE, addi(A0, A0, 1), jal(RA, 8), nop(), beq(A0, ZERO, 8), jalr(ZERO, RA, 0));
     m->cpu->vcpu.single_step = true;
     for (unsigned i = 0; i < 4; i++) {
-        static const uint64_t next[] = {CODE + 4, CODE + 12, CODE + 16, CODE + 8};
+        static const uint64_t next[] = { CODE + 4, CODE + 12, CODE + 16, CODE + 8 };
 
         assert_int_equal(rv_interp_run(m->interp), VCPU_EXIT_DEBUG);
         assert_int_equal(m->cpu->pc, next[i]);
@@ -298,7 +309,7 @@ static void test_step(void **state)
 static void test_breakpoint(void **state)
 {
     Machine *m = machine_make(NULL);
-    VcpuBreakpoint bp = {BREAKPOINT_SOFTWARE, CODE + 8, 4};
+    VcpuBreakpoint bp = { BREAKPOINT_SOFTWARE, CODE + 8, 4 };
     GArray *list = g_array_new(FALSE, TRUE, sizeof(bp));
 
     PROGRAM(m, CODE, addi(A0, A0, 1), addi(A0, A0, 1), addi(A0, A0, 1), addi(A0, A0, 1));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the reference interpreter needs of a guest architecture. The driver, the ops and the thread
- * are the same for all (interp.c); a module joins them to one target with a table like this one and a
- * few lines of glue (riscv64.c).
+ * are the same for all (interp.c); a module joins them to one target with a table like this one and
+ * a few lines of glue (riscv64.c).
  */
 #ifndef ORRERY_ACCEL_INTERP_INTERP_TARGET_H
 #define ORRERY_ACCEL_INTERP_INTERP_TARGET_H
@@ -17,8 +17,8 @@ typedef struct InterpTarget {
     void (*destroy)(void *state);
 
     /*
-     * Executes guest code until there is a reason to leave. The vCPU's thread, no lock held, between
-     * vcpu_exec_begin and vcpu_exec_end.
+     * Executes guest code until there is a reason to leave. The vCPU's thread, no lock held,
+     * between vcpu_exec_begin and vcpu_exec_end.
      */
     VcpuExit (*run)(void *state);
 

@@ -85,7 +85,7 @@ static bool interp_create_vcpu_thread(Vcpu *vcpu, GError **error)
     return true;
 }
 
-/* ---- Requests. The state is there as long as the thread is; before that there is nothing to do. */
+/* ---- Requests. The state is there as long as the thread is; else there is nothing to do. */
 
 static void interp_handle_interrupt(Vcpu *vcpu)
 {
@@ -196,7 +196,7 @@ const AccelOps interp_ops = {
 };
 
 const PropDef interp_props[] = {
-    {"hostfloat", PROP_BOOL, offsetof(InterpAccel, host_float),
-     .help = "use the host's floating point unit where the result is provably the same"},
-    {NULL},
+    { "hostfloat", PROP_BOOL, offsetof(InterpAccel, host_float),
+      .help = "use the host's floating point unit where the result is provably the same" },
+    { NULL },
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * accel-interp-riscv64: joins the interpreter's driver to the riscv64 target, and is the module as the
- * loader sees it.
+ * accel-interp-riscv64: joins the interpreter's driver to the riscv64 target, and is the module as
+ * the loader sees it.
  */
 #include "src/accel/interp/interp-target.h"
 
@@ -55,7 +55,7 @@ static bool init_machine(Accel *accel, GError **error)
     return true;
 }
 
-static const char *const targets[] = {"riscv64", NULL};
+static const char *const targets[] = { "riscv64", NULL };
 
 static const AccelDriver driver = {
     .struct_size = sizeof(AccelDriver),
@@ -73,7 +73,7 @@ static const AccelDriver driver = {
 
 ORR_MODULE_NOTE("accel", "interp-riscv64", "interp", "riscv64", SUMMARY, "");
 
-static const AccelDriver *const drivers[] = {&driver, NULL};
+static const AccelDriver *const drivers[] = { &driver, NULL };
 
 ORR_ACCEL_MODULE_DECLARE(interp);
 ORR_ACCEL_MODULE(interp) = {

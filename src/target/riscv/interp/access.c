@@ -62,7 +62,7 @@ static unsigned translate(RvView *view, uint64_t addr, unsigned size, RvAccess a
         return cause;
     }
     rv_count(&s->tlb_fills);
-    *place = (Place){.paddr = t.paddr};
+    *place = (Place){ .paddr = t.paddr };
     token = memory_read_enter(s->memory);
     if (memory_find(s->memory, t.paddr, &section) && section.ram) {
         place->ram = section.ram;
@@ -220,7 +220,7 @@ static Place place_of_byte(const Place place[2], unsigned first, unsigned i)
 static RvLoaded load_across(RvView *view, uint64_t addr, unsigned size)
 {
     unsigned first = first_part(addr, size);
-    RvLoaded loaded = {0, 0};
+    RvLoaded loaded = { 0, 0 };
     Place place[2];
 
     loaded.cause = find_both(view, addr, size, RV_ACCESS_LOAD, place);
@@ -250,7 +250,7 @@ static unsigned store_across(RvView *view, uint64_t addr, unsigned size, uint64_
 
 RvLoaded rv_load(RvView *view, uint64_t addr, unsigned size)
 {
-    RvLoaded loaded = {0, 0};
+    RvLoaded loaded = { 0, 0 };
     Place place;
 
     if (first_part(addr, size) != size) {
@@ -343,7 +343,7 @@ unsigned rv_cache_block(RvView *view, uint64_t addr, bool zero)
         return RV_CAUSE_STORE_ACCESS;
     }
     for (unsigned i = 0; i < RV_CACHE_BLOCK_BYTES; i += 8) {
-        Place word = {place.ram, place.offset + i, place.paddr + i};
+        Place word = { place.ram, place.offset + i, place.paddr + i };
 
         store_place(s, &word, block + i, 8, 0);
     }

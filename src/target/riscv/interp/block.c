@@ -126,7 +126,7 @@ static RvUop make_op(const RvInsn *insn, uint64_t exts, unsigned start)
 
 static void add_pseudo(Build *b, RvHandler *run)
 {
-    b->ops[b->op_count++] = (RvUop){.run = run, .next = (uint8_t)b->halfwords};
+    b->ops[b->op_count++] = (RvUop){ .run = run, .next = (uint8_t)b->halfwords };
 }
 
 static bool may_have_breakpoint(const RvInterp *s, uint64_t pc)
@@ -144,8 +144,8 @@ static bool may_have_breakpoint(const RvInterp *s, uint64_t pc)
 static void log_insn(const Build *b, uint64_t pc, const RvInsn *insn)
 {
     Vcpu *vcpu = &b->s->cpu->vcpu;
-    uint8_t bytes[4] = {(uint8_t)insn->raw, (uint8_t)(insn->raw >> 8), (uint8_t)(insn->raw >> 16),
-                        (uint8_t)(insn->raw >> 24)};
+    uint8_t bytes[4] = { (uint8_t)insn->raw, (uint8_t)(insn->raw >> 8), (uint8_t)(insn->raw >> 16),
+                         (uint8_t)(insn->raw >> 24) };
     char text[128] = "";
 
     vcpu->target->disas(vcpu, pc, bytes, insn->len, text, sizeof(text));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The seldom parts of executing: exceptions, and finding the block that a link does not name yet. The
- * idea to hold: a block counts all its instructions when it begins, so whoever leaves in the middle
- * takes those back that did not retire.
+ * The seldom parts of executing: exceptions, and finding the block that a link does not name yet.
+ * The idea to hold: a block counts all its instructions when it begins, so whoever leaves in the
+ * middle takes those back that did not retire.
  */
 #include "target/riscv/interp/ops.h"
 
@@ -43,7 +43,7 @@ RvUop *rv_chase(RiscvCpu *cpu, RvBlock **from, RvView *view, uint64_t pc)
     if (!block) {
         STOP(RV_STOP_RESUME, cpu->pc);
     }
-    /* If the arena was emptied meanwhile, *from went with it; what must not be linked has no from. */
+    /* If the arena was emptied meanwhile, *from went with it. */
     if (from && s->generation == generation) {
         *from = block;
     }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Atomics (unprivileged spec chapter 14). vCPUs run in parallel, so an AMO is the host's atomic of the
- * same meaning, always sequentially consistent, which is at least what aq and rl ask for. SC is a
- * compare-and-swap with the value that LR saw: it also succeeds when the value went and came back,
- * which no guest can tell by the registers.
+ * Atomics (unprivileged spec chapter 14). vCPUs run in parallel, so an AMO is the host's atomic of
+ * the same meaning, always sequentially consistent, which is at least what aq and rl ask for. SC is
+ * a compare-and-swap with the value that LR saw: it also succeeds when the value went and came
+ * back, which no guest can tell by the registers.
  */
 #include "target/riscv/interp/ops.h"
 
@@ -11,7 +11,7 @@
 
 /* ---- Load-reserved, store-conditional. */
 
-static bool load_reserved(RiscvCpu *cpu, const RvUop *op, RvView *view, unsigned size)
+RV_APART static bool load_reserved(RiscvCpu *cpu, const RvUop *op, RvView *view, unsigned size)
 {
     RvInterp *s = view->interp;
     void *host = rv_atomic_begin(view, X(rs1), size, RV_ACCESS_LOAD);
@@ -27,7 +27,7 @@ static bool load_reserved(RiscvCpu *cpu, const RvUop *op, RvView *view, unsigned
     return true;
 }
 
-static bool store_conditional(RiscvCpu *cpu, const RvUop *op, RvView *view, unsigned size)
+RV_APART static bool store_conditional(RiscvCpu *cpu, const RvUop *op, RvView *view, unsigned size)
 {
     RvInterp *s = view->interp;
     void *host = rv_atomic_begin(view, X(rs1), size, RV_ACCESS_STORE);
@@ -75,7 +75,7 @@ RESERVATION(sc_d, store_conditional, 8)
 
 /* Host atomics for what the compiler has no built-in for; each returns the old value. */
 #define FETCH_CHOOSE(name_, type_, choose_)                                                        \
-    static type_ name_(type_ *p, type_ value)                                                      \
+    RV_APART static type_ name_(type_ *p, type_ value)                                             \
     {                                                                                              \
         type_ old = orr_load_relaxed(p);                                                           \
                                                                                                    \

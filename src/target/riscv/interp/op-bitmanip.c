@@ -6,13 +6,14 @@
 #include "target/riscv/interp/ops.h"
 
 #define W(field_) ((uint32_t)X(field_))
-#define BIT(n_) (UINT64_C(1) << ((n_) & 63))
+#define BIT(n_) (UINT64_C(1) << ((n_)&63))
 
 static inline uint64_t word(uint32_t value)
 {
     return (uint64_t)(int64_t)(int32_t)value;
 }
 
+/* clang-format off */
 /* ---- Zba: addresses of array elements. */
 
 OP(sh1add) { X(rd) = (X(rs1) << 1) + X(rs2); }
@@ -100,3 +101,4 @@ OP(bclri) { X(rd) = X(rs1) & ~BIT(IMM); }
 OP(bexti) { X(rd) = X(rs1) >> IMM & 1; }
 OP(binvi) { X(rd) = X(rs1) ^ BIT(IMM); }
 OP(bseti) { X(rd) = X(rs1) | BIT(IMM); }
+/* clang-format on */

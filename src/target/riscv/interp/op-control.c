@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Jumps and branches (unprivileged spec 2.5), and the ops at a block's seams that are no instructions.
- * A block ends with one of these; targets in the same page are linked on first use.
+ * Jumps and branches (unprivileged spec 2.5), and the ops at a block's seams that are no
+ * instructions. A block ends with one of these; targets in the same page are linked on first use.
  */
 #include "target/riscv/interp/ops.h"
 
@@ -139,7 +139,7 @@ HANDLER(stepped)
     STOP(RV_STOP_DEBUG, PC);
 }
 
-static void trace_block(RiscvCpu *cpu, uint64_t pc)
+RV_APART static void trace_block(RiscvCpu *cpu, uint64_t pc)
 {
     const LogSet *log = cpu->vcpu.log;
 

@@ -2,8 +2,8 @@
 /*
  * Floating-point arithmetic: F and D (unprivileged spec chapters 21 and 22). The work is done by
  * fpu.h on bit patterns; what is here is registers, NaN boxes, rounding modes and sticky flags. The
- * idea to hold: arithmetic() says whether an instruction may execute at all, to_f and to_x say what it
- * did to the state that mstatus.FS keeps watch over.
+ * idea to hold: arithmetic() says whether an instruction may execute at all, to_f and to_x say what
+ * it did to the state that mstatus.FS keeps watch over.
  */
 #include "target/riscv/interp/ops.h"
 

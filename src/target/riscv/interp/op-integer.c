@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Integer arithmetic of RV64I, M and Zicond (unprivileged spec chapters 4, 12, 13). One line an
- * instruction; unsigned arithmetic wraps as the guest's does, signed is used where the sign matters.
+ * instruction; unsigned arithmetic wraps as the guest's does, signed is used where the sign
+ * matters.
  */
 #include "target/riscv/interp/ops.h"
 
@@ -15,6 +16,7 @@ static inline uint64_t word(uint32_t value)
     return (uint64_t)(int64_t)(int32_t)value;
 }
 
+/* clang-format off */
 /* ---- Immediates. */
 
 OP(lui) { X(rd) = (uint64_t)IMM; }
@@ -115,3 +117,4 @@ OP(nop) {}
 OP(prefetch_i) {}
 OP(prefetch_r) {}
 OP(prefetch_w) {}
+/* clang-format on */

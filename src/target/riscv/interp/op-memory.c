@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Loads and stores (unprivileged spec 2.6, and those of F and D). An aligned access to RAM whose page
- * the TLB holds is one comparison and one host access; everything else goes through rv_load and
- * rv_store. The idea to hold: each access to guest memory is a single relaxed atomic of its size, so
- * that vCPUs race as harts do and no host compiler gets ideas.
+ * Loads and stores (unprivileged spec 2.6, and those of F and D). An aligned access to RAM whose
+ * page the TLB holds is one comparison and one host access; everything else goes through rv_load
+ * and rv_store. The idea to hold: each access to guest memory is a single relaxed atomic of its
+ * size, so that vCPUs race as harts do and no host compiler gets ideas.
  */
 #include "target/riscv/interp/ops.h"
 
@@ -17,7 +17,7 @@
 
 /* type_ is signed where the register gets the sign; use_ is what to do with `value`. */
 #define LOAD(name_, type_, if_, use_)                                                              \
-    RV_SELDOM static RvUop *slow_##name_(RV_HANDLER_PARAMS)                                                  \
+    RV_SELDOM static RvUop *slow_##name_(RV_HANDLER_PARAMS)                                        \
     {                                                                                              \
         RvLoaded loaded = rv_load(view, X(rs1) + (uint64_t)IMM, sizeof(type_));                    \
         type_ value = (type_)loaded.value;                                                         \
@@ -44,7 +44,7 @@
     }
 
 #define STORE(name_, type_, if_, value_)                                                           \
-    RV_SELDOM static RvUop *slow_##name_(RV_HANDLER_PARAMS)                                                  \
+    RV_SELDOM static RvUop *slow_##name_(RV_HANDLER_PARAMS)                                        \
     {                                                                                              \
         unsigned cause = rv_store(view, X(rs1) + (uint64_t)IMM, sizeof(type_), (type_)(value_));   \
                                                                                                    \
@@ -53,7 +53,7 @@
         }                                                                                          \
         NEXT;                                                                                      \
     }                                                                                              \
-    RV_SELDOM static RvUop *noted_##name_(RV_HANDLER_PARAMS)                                                 \
+    RV_SELDOM static RvUop *noted_##name_(RV_HANDLER_PARAMS)                                       \
     {                                                                                              \
         rv_note_store(view, X(rs1) + (uint64_t)IMM, sizeof(type_));                                \
         NEXT;                                                                                      \

@@ -47,8 +47,8 @@ enum {
     CSR_MSTATUS = 0x300,
 };
 
-static RvCsrResult csr_access(RiscvCpu *cpu, const RvUop *op, RvInterp *s, bool read, bool write,
-                              uint64_t value, uint64_t mask)
+RV_APART static RvCsrResult csr_access(RiscvCpu *cpu, const RvUop *op, RvInterp *s, bool read,
+                                       bool write, uint64_t value, uint64_t mask)
 {
     unsigned csr = (unsigned)op->imm;
     uint64_t old = 0;

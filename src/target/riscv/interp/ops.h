@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The words that instructions are written in. `OP(add) { X(rd) = X(rs1) + X(rs2); }` is a whole
- * instruction: OP wraps the body in a handler that goes on with the next op. HANDLER is for those that
- * decide for themselves what comes next, which they say in their last statement: NEXT, JUMP, STOP,
- * RAISE. The idea to hold: in a handler no local variable's address is taken, since that would keep
- * the last call from being a jump; what needs one is a function of its own.
+ * instruction: OP wraps the body in a handler that goes on with the next op. HANDLER is for those
+ * that decide for themselves what comes next, which they say in their last statement: NEXT, JUMP,
+ * STOP, RAISE. The idea to hold: in a handler no local variable's address is taken, since that
+ * would keep the last call from being a jump; what needs one is a function of its own.
  */
 #ifndef ORRERY_TARGET_RISCV_INTERP_OPS_H
 #define ORRERY_TARGET_RISCV_INTERP_OPS_H
@@ -16,10 +16,10 @@
 RV_OP_LIST(RV_DECLARE_HANDLER)
 #undef RV_DECLARE_HANDLER
 
-RvHandler op_nop;           /* writes x0 and does nothing else */
-RvHandler op_load_x0;       /* a load to x0; its size is in rd */
-RvHandler op_j, op_jr;      /* jal and jalr without a link */
-RvHandler op_jalr_aligned;  /* jalr on a hart whose instructions are multiples of 4 */
+RvHandler op_nop;               /* writes x0 and does nothing else */
+RvHandler op_load_x0;           /* a load to x0; its size is in rd */
+RvHandler op_j, op_jr;          /* jal and jalr without a link */
+RvHandler op_jalr_aligned;      /* jalr on a hart whose instructions are multiples of 4 */
 RvHandler op_misaligned_jump;   /* a jump on such a hart to what is not */
 RvHandler op_misaligned_branch; /* a branch likewise; its BRANCH_* condition is in rd */
 
@@ -32,6 +32,9 @@ RvHandler op_stepped;      /* the one instruction of rv_interp_step is done */
 
 /* Parts of a handler that are called in place of it, so that they cost it no registers. */
 #define RV_SELDOM __attribute__((noinline, cold))
+
+/* Parts that take a local variable's address: inlined, they would bring it into the handler. */
+#define RV_APART __attribute__((noinline))
 
 /* ---- Operands. */
 #define X(field_) cpu->x[op->field_]

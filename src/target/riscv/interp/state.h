@@ -80,18 +80,18 @@ enum {
 
 /*
  * A block is good while its page's version is the one it was decoded from and no fence.i has been
- * executed since its bytes were compared last: both are in the stamp. After the ops stand the links,
- * then a copy of the instructions' bytes.
+ * executed since its bytes were compared last: both are in the stamp. After the ops stand the
+ * links, then a copy of the instructions' bytes.
  */
 struct RvBlock {
     const uint8_t *host; /* where the bytes are; the key */
     RvBlock *hash_next;
-    RamBlock *ram;       /* that they are in */
-    uint16_t op_count;   /* without begin */
-    uint16_t halfwords;  /* of the copy */
+    RamBlock *ram;               /* that they are in */
+    uint16_t op_count;           /* without begin */
+    uint16_t halfwords;          /* of the copy */
     const uint32_t *version_now; /* the page's */
     uint64_t stamp;              /* fence epoch << 32 | version */
-    RvUop begin;                  /* run NULL, next 0; imm is the number of instructions */
+    RvUop begin;                 /* run NULL, next 0; imm is the number of instructions */
     RvUop ops[];
 };
 
@@ -172,10 +172,11 @@ struct RvView {
     uint64_t pc;    /* that goes with an op which was returned */
     uint64_t epoch; /* of fence.i, << 32: what a block's stamp must agree with */
     RvViewKey key;
-    uint64_t used;       /* when it was selected last */
-    bool stale;          /* empty it before use */
-    uint64_t large_base; /* region that holds all pages larger than 4 KiB; mask 0 and base ~0: none */
-    uint64_t large_mask;
+    uint64_t used; /* when it was selected last */
+    bool stale;    /* empty it before use */
+
+    /* Smallest aligned region that holds all kept pages larger than 4 KiB; mask 0: none. */
+    uint64_t large_base, large_mask;
     uint64_t fetched; /* a bit for each hash of a page that has entries in jumps */
     RvTlbEntry tlb[RV_TLB_SIZE];
     RvTlbPage pages[RV_TLB_SIZE];
@@ -214,7 +215,7 @@ struct RvInterp {
         uint64_t offset, paddr;
     } atomic;
 
-    RvView *view; /* selected */
+    RvView *view;                 /* selected */
     RvView *views[RV_VIEW_COUNT]; /* NULL until needed */
     uint64_t selections;
     uint32_t mmu_version; /* of the CPU, that the views agree with */
@@ -262,8 +263,8 @@ void rv_view_note_large(RvView *view, uint64_t vaddr, unsigned page_bits);
 void rv_view_note_fetched(RvView *view, uint64_t pc);
 
 /*
- * The page that pc is in, for fetching; NULL when it cannot be fetched from: *cause says why. A page
- * that PMP splits is returned in *split, good for this one instruction.
+ * The page that pc is in, for fetching; NULL when it cannot be fetched from: *cause says why. A
+ * page that PMP splits is returned in *split, good for this one instruction.
  */
 const RvFetchPage *rv_view_fetch(RvView *view, uint64_t pc, RvFetchPage *split, unsigned *cause);
 
@@ -322,8 +323,8 @@ RvUop *rv_raise(RV_HANDLER_PARAMS, unsigned cause, uint64_t tval);
 RvUop *rv_raise_illegal(RV_HANDLER_PARAMS);
 
 /*
- * Finds the block at pc, remembers it in *from (a link or the like; NULL is fine) and goes on there.
- * For links that are not blocks, and blocks that are not good.
+ * Finds the block at pc, remembers it in *from (a link or the like; NULL is fine) and goes on
+ * there. For links that are not blocks, and blocks that are not good.
  */
 RvUop *rv_chase(RiscvCpu *cpu, RvBlock **from, RvView *view, uint64_t pc);
 

@@ -7,4 +7,4 @@
 
 #define RV_TABLE_ENTRY(upper_, lower_) [RV_OP_##upper_] = op_##lower_,
 
-RvHandler *const rv_handlers[RV_OP_COUNT] = {RV_OP_LIST(RV_TABLE_ENTRY)};
+RvHandler *const rv_handlers[RV_OP_COUNT] = { RV_OP_LIST(RV_TABLE_ENTRY) };

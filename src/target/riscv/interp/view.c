@@ -16,7 +16,7 @@
 static RvViewKey current_key(const RiscvCpu *cpu)
 {
     RvPriv data = riscv_data_priv(cpu);
-    RvViewKey key = {0, cpu->priv | (uint64_t)data << 2};
+    RvViewKey key = { 0, cpu->priv | (uint64_t)data << 2 };
 
     if (cpu->priv != RV_PRIV_M || data != RV_PRIV_M) {
         key.satp = cpu->satp;
