@@ -28,6 +28,7 @@ typedef struct Tty {
     int master, slave;
     int ready[2]; /* the program says that it has the terminal */
     int go[2];    /* the test lets it end */
+    bool foreign; /* the pty is nobody's controlling terminal */
     struct termios before;
     pid_t leader, program;
 } Tty;
@@ -68,7 +69,9 @@ static void run_leader(Tty *tty, const char *spec, Ending *ending)
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     setsid();
-    ioctl(tty->slave, TIOCSCTTY, 0);
+    if (!tty->foreign) {
+        ioctl(tty->slave, TIOCSCTTY, 0);
+    }
     signal(SIGTTOU, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
     dup2(tty->slave, STDIN_FILENO);
@@ -144,7 +147,7 @@ static void check(Ending *ending, int expected)
     static const char *const specs[] = { "mon:stdio", "stdio", "stdio,signal=off" };
 
     for (size_t i = 0; i < G_N_ELEMENTS(specs); i++) {
-        Tty tty;
+        Tty tty = { 0 };
         int status;
 
         start(&tty, specs[i], ending);
@@ -244,7 +247,7 @@ static void wait_raw(Tty *tty)
 
 static void stopping_gives_it_back_for_a_while(void **state)
 {
-    Tty tty;
+    Tty tty = { 0 };
     int status;
 
     start(&tty, "mon:stdio", by_exit);
@@ -264,7 +267,7 @@ static void stopping_gives_it_back_for_a_while(void **state)
 /* Ctrl-Z and Ctrl-C are the guest's with a mux, and act on the program without. */
 static void keys_are_the_guests_with_a_mux(void **state)
 {
-    Tty tty;
+    Tty tty = { 0 };
 
     start(&tty, "mon:stdio", by_exit);
     assert_int_equal(write(tty.master, "\x03\x1a\x1c", 3), 3);
@@ -273,6 +276,18 @@ static void keys_are_the_guests_with_a_mux(void **state)
     start(&tty, "stdio", by_exit);
     assert_int_equal(write(tty.master, "\x03", 1), 1);
     assert_int_equal(wait_end(&tty), 128 + SIGINT);
+}
+
+static void a_terminal_without_jobs_will_do(void **state)
+{
+    Tty tty = { .foreign = true };
+
+    start(&tty, "mon:stdio", by_exit);
+    assert_false(is_as_before(&tty));
+    let_end(&tty);
+    assert_int_equal(waitid(P_PID, (id_t)tty.leader, &(siginfo_t){ 0 }, WEXITED | WNOWAIT), 0);
+    assert_true(is_as_before(&tty));
+    assert_int_equal(wait_end(&tty), 5);
 }
 
 static void only_one_has_stdio(void **state)
@@ -299,6 +314,7 @@ int main(void)
         cmocka_unit_test(it_is_restored),
         cmocka_unit_test(stopping_gives_it_back_for_a_while),
         cmocka_unit_test(keys_are_the_guests_with_a_mux),
+        cmocka_unit_test(a_terminal_without_jobs_will_do),
         cmocka_unit_test(only_one_has_stdio),
     };
 
