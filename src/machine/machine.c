@@ -266,6 +266,27 @@ static bool open_backends(Machine *machine, GError **error)
     return true;
 }
 
+/* Drives that are for the board to connect (if=virtio) and that no -device has taken. */
+static bool add_drive_devices(Machine *machine, GError **error)
+{
+    const GPtrArray *drives = machine->env.drives;
+
+    for (guint i = 0; i < drives->len; i++) {
+        const BlockDev *blk = g_ptr_array_index(drives, i);
+        g_autofree char *text =
+            g_strdup_printf("%s,drive=%s", machine->cls->drive_device, blockdev_id(blk));
+
+        if (strcmp(blockdev_interface(blk), "none") == 0 || blockdev_user(blk)) {
+            continue;
+        }
+        if (!device_add(&machine->env, text, error)) {
+            g_prefix_error(error, "-drive id=%s: ", blockdev_id(blk));
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool add_user_devices(Machine *machine, GError **error)
 {
     const char *text;
@@ -275,6 +296,9 @@ static bool add_user_devices(Machine *machine, GError **error)
             g_prefix_error(error, "-device %s: ", text);
             return false;
         }
+    }
+    if (machine->cls->drive_device && !add_drive_devices(machine, error)) {
+        return false;
     }
     device_env_check_globals(&machine->env);
     return true;

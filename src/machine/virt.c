@@ -410,6 +410,7 @@ const MachineClass virt_machine_class = {
     .max_ram_bytes = UINT64_C(1) << 40,
     .max_vcpus = VIRT_MAX_VCPUS,
     .max_serials = 1,
+    .drive_device = "virtio-blk-device",
     .props = virt_props,
     .instance_bytes = sizeof(VirtMachine),
     .build = virt_build,

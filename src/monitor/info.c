@@ -313,9 +313,11 @@ static void info_block(Monitor *monitor, const char *rest, GString *out)
     for (guint i = 0; i < drives->len; i++) {
         const BlockDev *blk = g_ptr_array_index(drives, i);
 
-        g_string_append_printf(out, "%s: %" PRIu64 " bytes%s\n", blockdev_id(blk),
+        const char *user = blockdev_user(blk);
+
+        g_string_append_printf(out, "%s: %" PRIu64 " bytes%s, used by %s\n", blockdev_id(blk),
                                blockdev_size_bytes(blk),
-                               blockdev_readonly(blk) ? ", read-only" : "");
+                               blockdev_readonly(blk) ? ", read-only" : "", user ? user : "nobody");
     }
 }
 

@@ -48,6 +48,60 @@ run $none -kernel a.elf -serial file:console
 run $none -kernel a.elf -chardev file,id=c,path=other -serial chardev:c
 [ "$(head -c 1 other)" = A ] || complain "-serial chardev: wrote nothing"
 
+# ---- disks: one that the board connects, one that a -device takes, one that nobody uses
+accepted "^A" $none -kernel a.elf -drive file=disk.img,format=raw
+accepted "^A" $none -kernel a.elf -drive file=disk.img,format=raw,id=d -device virtio-blk-device,drive=d
+checks=$((checks + 1))
+printf 'info block\ninfo qtree\nquit\n' |
+    timeout 120 "$emulator" -S $none -kernel a.elf -drive file=disk.img,format=raw,if=virtio \
+        -serial none -monitor stdio >out 2>err
+status=$?
+grep -q "used by virtio-blk-device" out && grep -q "virtio-mmio-bus.7 .*holds virtio-blk" out ||
+    complain "-drive if=virtio made no device"
+
+# ---- how it ends
+program fails.elf --finish 0x73333
+program resets.elf --finish 0x7777
+program waits.elf --finish 0
+# ended STATUS OPTION... - the exit status is the guest's.
+ended() {
+    wanted=$1
+    shift
+    checks=$((checks + 1))
+    run "$@"
+    [ "$status" = "$wanted" ] && [ ! -s err ] || complain "$* (expected status $wanted)"
+}
+ended 0 $none -kernel a.elf
+ended 7 $none -kernel fails.elf
+ended 0 $none -kernel resets.elf -no-reboot
+[ "$(cat out)" = A ] || complain "-no-reboot ran the guest again"
+
+# stopped_by SIGNAL OPTION... - a signal ends it as a power-off would.
+stopped_by() {
+    signal=$1
+    shift
+    checks=$((checks + 1))
+    : >out
+    "$emulator" "$@" </dev/null >out 2>err &
+    pid=$!
+    tries=0
+    while [ ! -s out ] && [ $tries -lt 1200 ]; do
+        sleep 0.1
+        tries=$((tries + 1))
+    done
+    kill -s "$signal" $pid
+    wait $pid
+    status=$?
+    [ "$status" = 0 ] && grep -q "ended by signal" err || complain "SIG$signal: $*"
+}
+stopped_by TERM $none -kernel waits.elf
+stopped_by HUP $none -kernel waits.elf -smp 4
+stopped_by TERM $none -kernel a.elf -no-shutdown
+rm -f trace.log log
+stopped_by TERM $none -kernel waits.elf -trace 'cpus:*' -trace file=trace.log -d sched -D log
+grep -q "cpus:vcpu_state" trace.log || complain "the trace was not written out"
+grep -q "vCPU states" log || complain "the account was not written out"
+
 # ---- log
 run $none -kernel a.elf -d sched -D log
 grep -q "vCPU states" log || complain "-d sched left no account in the log"

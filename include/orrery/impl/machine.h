@@ -46,7 +46,8 @@ struct MachineClass {
     uint64_t default_ram_bytes, min_ram_bytes, max_ram_bytes;
     unsigned max_vcpus;
     unsigned max_serials;
-    const char *default_cpu; /* NULL: the target's */
+    const char *default_cpu;  /* NULL: the target's */
+    const char *drive_device; /* made for a -drive with if=virtio that no -device takes */
     const PropDef *props;
     size_t instance_bytes; /* of the struct that begins with Machine */
 
