@@ -261,6 +261,11 @@ void orr_trace_condition_free(void *opaque)
     }
 }
 
+bool orr_trace_condition_is_trigger(const TraceCondition *condition)
+{
+    return condition->kind == TRACE_CONDITION_TRIGGER;
+}
+
 /* ---- Installing ---- */
 
 static void *keep(void *memory)

@@ -152,6 +152,12 @@ void orr_trace_ctf_ring_free(CtfRing *ring)
 
 /* ---- Emitting ---- */
 
+/*
+ * Reading a context may pass an accelerator's traced ops. Such an event would not be without the
+ * one that it comes amid, so it is no loss.
+ */
+enum { BUSY = 1, BUSY_WITH_CONTEXT = 2 };
+
 static inline CtfRecord *record_at(const CtfRing *ring, uint64_t position)
 {
     return (CtfRecord *)(ring->bytes + (position & (ring->size - 1)));
@@ -229,12 +235,20 @@ static inline char *put_numbers(char *to, const char *from, size_t n)
     return to;
 }
 
-static char *put_contexts(CtfRecord *record, char *to, uint16_t contexts)
+static char *put_contexts(CtfRing *ring, CtfRecord *record, char *to, uint16_t contexts)
 {
     for (unsigned i = 0; i < TRACE_CONTEXT_N_SOURCES; i++) {
         if (contexts & 1u << i) {
             const TraceContextSource *source = orr_load_acquire(&orr_trace_ctf.sources[i]);
-            int64_t value = source ? source->read(source->opaque) : -1;
+            int64_t value = -1;
+
+            if (source) {
+                ring->busy = BUSY_WITH_CONTEXT;
+                __atomic_signal_fence(__ATOMIC_SEQ_CST);
+                value = source->read(source->opaque);
+                __atomic_signal_fence(__ATOMIC_SEQ_CST);
+                ring->busy = BUSY;
+            }
 
             memcpy(to, &value, sizeof(value));
             to += sizeof(value);
@@ -277,10 +291,12 @@ void orr_trace_ctf_emit(const TraceEvent *event, const void *args)
         }
     }
     if (G_UNLIKELY(ring->busy)) {
-        orr_fetch_add(&ring->nested, 1);
+        if (ring->busy != BUSY_WITH_CONTEXT) {
+            orr_fetch_add(&ring->nested, 1);
+        }
         return;
     }
-    ring->busy = 1;
+    ring->busy = BUSY;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     if (G_UNLIKELY(ring->head + most > ring->limit) && !next_chunk(ring)) {
         orr_store_relaxed(&ring->discarded, ring->discarded + 1);
@@ -292,7 +308,7 @@ void orr_trace_ctf_emit(const TraceEvent *event, const void *args)
         record->contexts = contexts;
         record->ticks = orr_trace_ctf_ticks();
         if (G_UNLIKELY(contexts)) {
-            at = put_contexts(record, at, contexts);
+            at = put_contexts(ring, record, at, contexts);
         }
         at = put_numbers(at, args, numbers);
         for (size_t i = 0; i < n_strings; i++) {
@@ -313,7 +329,7 @@ static void put_name(CtfRing *ring)
     if (ring->busy) {
         return;
     }
-    ring->busy = 1;
+    ring->busy = BUSY;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     if (ring->head + sizeof(CtfRecord) + CTF_NAME_BYTES <= ring->limit || next_chunk(ring)) {
         CtfRecord *record = record_at(ring, ring->head);

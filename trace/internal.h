@@ -37,6 +37,7 @@ typedef struct TraceCondition TraceCondition;
 TraceCondition *orr_trace_condition_parse(TraceConditionKind kind, const char *text,
                                           GError **error);
 void orr_trace_condition_free(void *condition);
+bool orr_trace_condition_is_trigger(const TraceCondition *condition);
 
 /*
  * Makes these the conditions of the process, in place of what was. Main thread, while no mask byte

@@ -299,7 +299,6 @@ static bool parse_item(Parsed *parsed, const char *item, GError **error)
         return add_condition(parsed, TRACE_CONDITION_SAMPLE, value, error);
     }
     if (g_str_equal(key, "trigger")) {
-        parsed->ctf.given = true;
         return add_condition(parsed, TRACE_CONDITION_TRIGGER, value, error);
     }
     ok = orr_trace_ctf_option(&parsed->ctf, key, value, &known, error);
@@ -404,17 +403,44 @@ void orr_trace_log_file(const char *path)
 
 /* ---- On and off ---- */
 
-/*
- * What the back end's bit is wherever it is needed without a glob: the recorder's triggers must be
- * on to be seen, and where it is asked for and no event is named anywhere, it has those of level
- * info and above.
- */
-static uint8_t recorded_anyway(const TraceEvent *event)
+static bool recorder_wanted(void)
 {
-    bool by_level = !trace_state.rules->len && trace_state.default_backends & TRACE_MASK_CTF &&
-                    event->level <= TRACE_LEVEL_INFO;
+    uint8_t bits = trace_state.default_backends;
 
-    return by_level || orr_trace_conditions_trigger(event) ? TRACE_MASK_CTF : 0;
+    for (guint i = 0; i < trace_state.rules->len; i++) {
+        bits |= g_array_index(trace_state.rules, Rule, i).backends;
+    }
+    return bits & TRACE_MASK_CTF;
+}
+
+/*
+ * Does the recorder take the event without a glob? Its triggers must be on to be seen; and where no
+ * event is named anywhere, it has those of level info and above.
+ */
+static bool recorded_anyway(const TraceEvent *event)
+{
+    return recorder_wanted() && ((!trace_state.rules->len && event->level <= TRACE_LEVEL_INFO) ||
+                                 orr_trace_conditions_trigger(event));
+}
+
+/* Options that would do nothing are mistakes. */
+static bool recorder_options_fit(GError **error)
+{
+    bool trigger = false;
+
+    for (guint i = 0; trace_state.conditions && i < trace_state.conditions->len; i++) {
+        trigger |= orr_trace_condition_is_trigger(trace_state.conditions->pdata[i]);
+    }
+    if ((trigger || trace_state.ctf.given) && !recorder_wanted()) {
+        return orr_fail(error, ORR_ERROR_INVALID,
+                        "context=, dir=, flight=, ring=, size= and trigger= are for backend=ctf, "
+                        "which no event has");
+    }
+    if ((trigger || trace_state.ctf.flight_bytes) && !trace_state.ctf.flight_ns) {
+        return orr_fail(error, ORR_ERROR_INVALID,
+                        "size= and trigger= are for a flight recording; add flight=5s");
+    }
+    return true;
 }
 
 /* The back ends that each event of a subsystem ends up with. Caller frees. */
@@ -442,7 +468,7 @@ static uint8_t *chosen_for(const TraceSubsystem *sub)
         g_pattern_spec_free(spec);
     }
     for (uint16_t j = 0; j < sub->n_events; j++) {
-        chosen[j] |= recorded_anyway(&sub->events[j]);
+        chosen[j] |= recorded_anyway(&sub->events[j]) ? TRACE_MASK_CTF : 0;
     }
     return chosen;
 }
@@ -499,11 +525,6 @@ static bool open_backends(uint8_t *const *chosen, size_t n, GError **error)
         return orr_fail(error, ORR_ERROR_INVALID,
                         "-trace selects no event; name some, as in -trace 'cpus:*'");
     }
-    if (trace_state.ctf.given && !(trace_state.open & TRACE_MASK_CTF)) {
-        return orr_fail(error, ORR_ERROR_INVALID,
-                        "context=, dir=, flight=, ring=, size= and trigger= are for backend=ctf, "
-                        "which no event has");
-    }
     return true;
 }
 
@@ -530,6 +551,10 @@ bool orr_trace_start(GError **error)
     }
     while (orr_trace_subsystems[n]) {
         n++;
+    }
+    if (!recorder_options_fit(error)) {
+        orr_trace_stop();
+        return false;
     }
     install_conditions();
     {

@@ -179,7 +179,7 @@ typedef enum TraceContext {
 
 /*
  * read is called within an emission: from any thread, under any lock, in signal handlers. It takes
- * no lock, emits nothing, and answers -1 when it does not know.
+ * no lock and answers -1 when it does not know; what it emits itself is not recorded.
  */
 typedef struct TraceContextSource {
     int64_t (*read)(void *opaque);
