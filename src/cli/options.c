@@ -324,7 +324,7 @@ static const CliOption options[] = {
     { "d", NULL, "ITEM[,ITEM...]", "what to log (-d help)", COPY(log_items),
       .on_help = CLI_HELP_LOG },
     { "D", NULL, "FILE", "where to log (default: standard error)", COPY(log_path) },
-    { "trace", NULL, "[enable=]GLOB[,...][,backend=log|ust][,file=PATH]",
+    { "trace", NULL, "[enable=]GLOB[,...][,backend=log|ust|ctf][,file=PATH][,dir=PATH]",
       "trace events (-trace help); may be repeated", LIST(traces), .on_help = CLI_HELP_TRACE },
     { "name", NULL, "[guest=]NAME[,process=NAME]", "name of the guest", PARSE(parse_name) },
     { "pidfile", NULL, "FILE", "write the process's id to this file", COPY(pid_path) },

@@ -23,6 +23,11 @@ const char *clock_kind_name(ClockType clock)
     return (unsigned)clock < CLOCK_KIND_COUNT ? clock_names[clock] : "unknown";
 }
 
+static int64_t read_vtime(void *timers)
+{
+    return clock_get_ns(timers, CLOCK_KIND_VIRTUAL);
+}
+
 Timers *timers_create(void)
 {
     Timers *timers = g_new0(Timers, 1);
@@ -37,6 +42,8 @@ Timers *timers_create(void)
             list->earliest_ns = INT64_MAX;
         }
     }
+    timers->vtime = (TraceContextSource){ .read = read_vtime, .opaque = timers };
+    orr_trace_context_provide(TRACE_CONTEXT_VTIME, &timers->vtime);
     return timers;
 }
 
@@ -45,6 +52,7 @@ void timers_destroy(Timers *timers)
     if (!timers) {
         return;
     }
+    orr_trace_context_withdraw(TRACE_CONTEXT_VTIME, &timers->vtime);
     for (int c = 0; c < CLOCK_KIND_COUNT; c++) {
         for (int lockless = 0; lockless < 2; lockless++) {
             TimerList *list = &timers->list[c][lockless];
@@ -133,9 +141,8 @@ int64_t timers_default_ticks(Timers *timers)
     if (G_UNLIKELY(ticks < last)) {
         return last - ticks > TICKS_RESTART ? repair_ticks(timers, last) : last;
     }
-    while (ticks > last &&
-           !__atomic_compare_exchange_n(&timers->ticks_last, &last, ticks, true, __ATOMIC_ACQ_REL,
-                                        __ATOMIC_ACQUIRE)) {
+    while (ticks > last && !__atomic_compare_exchange_n(&timers->ticks_last, &last, ticks, true,
+                                                        __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
     }
     return MAX(ticks, last);
 }

@@ -8,6 +8,7 @@
 #include "orrery/impl/lock.h"
 #include "orrery/impl/seqlock.h"
 #include "orrery/impl/timers.h"
+#include "orrery/impl/trace.h"
 
 /* A binary heap by deadline. `earliest_ns` mirrors heap[0] so that idle checks take no lock. */
 typedef struct TimerList {
@@ -33,6 +34,7 @@ struct Timers {
     int64_t ticks_bias;
     int64_t ticks_last; /* atomic: the largest value handed out */
     TimersHooks hooks;
+    TraceContextSource vtime; /* VIRTUAL, for events that are to bear it */
     TimerList list[CLOCK_KIND_COUNT][2]; /* [][1]: lockless */
 };
 

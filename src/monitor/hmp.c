@@ -164,6 +164,18 @@ static void cmd_trace_event(Monitor *monitor, const char *rest, GString *out)
     }
 }
 
+static void cmd_trace_dump(Monitor *monitor, const char *rest, GString *out)
+{
+    GError *error = NULL;
+    g_autofree char *path = orr_trace_dump(&error);
+
+    if (path) {
+        g_string_append_printf(out, "the flight recording goes to %s\n", path);
+    } else {
+        print_error(out, error);
+    }
+}
+
 static void cmd_log(Monitor *monitor, const char *rest, GString *out)
 {
     LogSet *log = monitor->machine->options->log;
@@ -235,6 +247,7 @@ const MonitorCommand monitor_commands[] = {
     { "xp", NULL, "/FMT ADDR", "show memory at a physical address", monitor_examine_physical },
     { "trace-event", NULL, "NAME on|off", "switch trace events (NAME may have * and ?)",
       cmd_trace_event },
+    { "trace-dump", NULL, "", "write out what the flight recorder holds", cmd_trace_dump },
     { "log", NULL, "ITEM[,ITEM...]|none", "choose what is logged, as -d does", cmd_log },
     { "logfile", NULL, "FILE", "log to another file, as -D does", cmd_logfile },
     { "device_add", NULL, "DRIVER,...", "plug a device (no bus here can)", cmd_device_add },
