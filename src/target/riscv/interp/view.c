@@ -135,6 +135,15 @@ static RvFetchPage *fetch_entry(RvView *view, uint64_t page)
     return &view->fetch[(page >> MEMORY_PAGE_BITS) % RV_FETCH_SIZE];
 }
 
+/* No bit in fetched: the table is empty. */
+static void forget_blocks(RvView *view)
+{
+    if (view->fetched) {
+        memset(view->jumps, 0xff, sizeof(view->jumps));
+        view->fetched = 0;
+    }
+}
+
 static void flush_page(RvView *view, uint64_t page)
 {
     RvTlbEntry *entry = &view->tlb[(page >> MEMORY_PAGE_BITS) % RV_TLB_SIZE];
@@ -153,8 +162,7 @@ static void flush_page(RvView *view, uint64_t page)
         fetch->tag = RV_TLB_EMPTY;
     }
     if (view->fetched & fetched_bit(page)) {
-        memset(view->jumps, 0xff, sizeof(view->jumps));
-        view->fetched = 0;
+        forget_blocks(view);
     }
 }
 
@@ -171,8 +179,7 @@ void rv_view_flush_page(RvInterp *s, uint64_t vaddr, bool any_asid, uint16_t asi
 void rv_view_forget_blocks(RvInterp *s)
 {
     for (unsigned i = 0; i < RV_VIEW_COUNT && s->views[i]; i++) {
-        memset(s->views[i]->jumps, 0xff, sizeof(s->views[i]->jumps));
-        s->views[i]->fetched = 0;
+        forget_blocks(s->views[i]);
     }
 }
 
