@@ -51,7 +51,7 @@ typedef enum BlockOp {
     BLOCK_WRITE_ZEROES,
 } BlockOp;
 
-/* done runs on the main loop with the machine lock; error is 0 or an errno value. */
+/* Runs on the main loop, or inside drain, with the machine lock; error is 0 or an errno value. */
 typedef void BlockDone(void *opaque, int error);
 
 /*
@@ -62,7 +62,7 @@ typedef void BlockDone(void *opaque, int error);
 void blockdev_submit(BlockDev *blk, BlockOp op, uint64_t offset_bytes, uint64_t length_bytes,
                      const struct iovec *iov, unsigned iov_count, BlockDone *done, void *opaque);
 
-/* Returns when nothing is in flight; runs completions itself. Machine lock, kept; main thread. */
+/* Returns when nothing is in flight; runs completions itself. Any thread; machine lock, kept. */
 void blockdev_drain(BlockDev *blk);
 
 ORR_END_DECLS

@@ -18,6 +18,8 @@
     (VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_DRIVER_OK |            \
      VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_FAILED)
 
+#define MAX_MESSAGE_BYTES 160
+
 #define PROPERTY(field) offsetof(VirtioDevice, field)
 
 static const PropDef virtio_props[] = {
@@ -135,36 +137,33 @@ bool virtio_running(const VirtioDevice *vdev)
     return !vdev->broken && (vdev->status & VIRTIO_CONFIG_S_DRIVER_OK);
 }
 
-static void log_guest_error(VirtioDevice *vdev, const char *fmt, va_list ap)
-{
-    if (orr_log_on(vdev->dev.env->log, LOG_GUEST_ERROR)) {
-        char *text = g_strdup_vprintf(fmt, ap);
-
-        orr_log(vdev->dev.env->log, "%s: %s\n", vdev->dev.id, text);
-        g_free(text);
-    }
-}
-
 void virtio_guest_error(VirtioDevice *vdev, const char *fmt, ...)
 {
+    char text[MAX_MESSAGE_BYTES];
     va_list ap;
 
+    if (!orr_log_on(vdev->dev.env->log, LOG_GUEST_ERROR)) {
+        return;
+    }
     va_start(ap, fmt);
-    log_guest_error(vdev, fmt, ap);
+    g_vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
+    orr_log(vdev->dev.env->log, "%s: %s\n", vdev->dev.id, text);
 }
 
 void virtio_break(VirtioDevice *vdev, const char *fmt, ...)
 {
+    char text[MAX_MESSAGE_BYTES];
     va_list ap;
 
     if (vdev->broken) {
         return;
     }
     va_start(ap, fmt);
-    log_guest_error(vdev, fmt, ap);
+    g_vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    trace_hw_virtio_broken(vdev->dev.id);
+    virtio_guest_error(vdev, "%s", text);
+    trace_hw_virtio_broken(vdev->dev.id, text);
     vdev->broken = true;
     if (!vdev->legacy) {
         vdev->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
