@@ -165,6 +165,7 @@ void vcpu_reset(Vcpu *vcpu)
 {
     g_assert(machine_locked(vcpu->cpus));
     orr_store_release(&vcpu->halted, false);
+    vcpu->crashed = false;
     vcpu->target->vcpu_reset(vcpu);
     accel_vcpu_reset_hold(vcpu);
     accel_synchronize_post_reset(vcpu);

@@ -333,6 +333,8 @@ static void on_reset(void *opaque, const char *cause)
         g_error_free(error);
         machine->failed = true;
         system_shutdown_request(machine->cpus, "reset-failed", 1);
+    } else if (!vm_running(machine->cpus)) {
+        vm_stop(machine->cpus, RUN_STATE_PRELAUNCH); /* whatever it ended in is over */
     }
 }
 

@@ -66,4 +66,38 @@ status=$?
 kill "$(cat sleeper)" 2>/dev/null
 [ "$status" = 0 ] && [ "$(head -c 1 console)" = A ] || complain "cont did not run the guest"
 
+# One that has powered off is reset and runs again.
+checks=$((checks + 1))
+cat >talk.py <<'END'
+import subprocess, sys
+p = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+def ask(command, answer):
+    p.stdin.write(command.encode() + b"\n")
+    p.stdin.flush()
+    text = b""
+    while answer.encode() not in text:
+        data = p.stdout.read1(4096)
+        if not data:
+            sys.exit(f"'{command}' did not bring '{answer}': {text}")
+        text += data
+for _ in range(2):
+    ask("cont", "(orrery)")
+    while True:
+        p.stdin.write(b"info status\n")
+        p.stdin.flush()
+        if b"shutdown" in p.stdout.read1(4096):
+            break
+    ask("cont", "system_reset comes first")
+    ask("system_reset", "(orrery)")
+    ask("info status", "prelaunch")
+p.stdin.write(b"quit\n")
+p.stdin.flush()
+sys.exit(p.wait())
+END
+timeout 120 python3 talk.py "$emulator" -S -no-shutdown -bios none -kernel a.elf -monitor stdio \
+    -serial file:console >out 2>err
+status=$?
+[ "$status" = 0 ] && [ "$(cat console)" = "A
+A" ] || complain "a reset after a power-off did not run the guest again"
+
 finish
