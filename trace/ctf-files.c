@@ -299,8 +299,9 @@ void orr_trace_ctf_files_write(CtfSession *session, CtfStream *stream, bool all,
     }
     /* The last losses: in a second packet without events, where the first packet has to say 0. */
     for (unsigned i = 0; i < 2 && stream->fd >= 0 && stream->told < stream_lost(stream); i++) {
-        orr_trace_ctf_stream_empty_packet(stream);
-        write_queue(session, stream, stream->packets.length, true);
+        if (orr_trace_ctf_stream_empty_packet(stream)) {
+            write_queue(session, stream, stream->packets.length, true);
+        }
     }
     if (stream->fd >= 0) {
         struct stat st;

@@ -170,7 +170,7 @@ struct CtfStream {
     bool active;          /* has had records since the last flush */
     uint64_t last_ns;     /* of the last event */
     uint64_t ring_lost;   /* events that its ring had no room for */
-    uint64_t disk_lost;   /* events of packets that could not be written */
+    uint64_t disk_lost;   /* events of packets that could not be made or written */
     GQueue packets;       /* of CtfPacket, oldest first; the last may have room */
     uint64_t expired;     /* flight recording: events that have grown too old */
     uint64_t lost_before; /* flight recording: events_discarded of the last packet let go */
@@ -191,10 +191,10 @@ void orr_trace_ctf_stream_drain(CtfSession *session, CtfStream *stream, CtfRing 
 /* From here on the thread has this name, CTF_NAME_BYTES of it. */
 void orr_trace_ctf_stream_rename(CtfStream *stream, const char *name);
 
-/* The packet that takes the next event of up to `bytes`; closes the one before. */
+/* The packet that takes the next event of up to `bytes`, or NULL. */
 CtfPacket *orr_trace_ctf_stream_packet(CtfStream *stream, uint64_t ns, uint32_t bytes);
 
-/* Appends a packet without an event, as the bearer of events_discarded. */
+/* Appends a packet without an event, as the bearer of events_discarded. NULL: it did not. */
 CtfPacket *orr_trace_ctf_stream_empty_packet(CtfStream *stream);
 
 /* Fills in all of the head but what the stream's file knows. */

@@ -81,10 +81,14 @@ uint64_t orr_trace_ctf_clock_ns(const CtfClock *clock, uint64_t ticks)
 
 /* ---- Packets ---- */
 
+/* NULL when memory is short: tracing must not be what ends the program. */
 static CtfPacket *packet_append(CtfStream *stream, uint64_t begin_ns)
 {
-    CtfPacket *packet = g_malloc(sizeof(*packet));
+    CtfPacket *packet = g_try_malloc(sizeof(*packet));
 
+    if (!packet) {
+        return NULL;
+    }
     packet->refs = 1;
     packet->used = sizeof(packet->head);
     packet->n_events = packet->n_written = 0;
@@ -238,6 +242,10 @@ static void put_record(CtfSession *session, CtfStream *stream, const CtfRecord *
 
     ns = MAX(ns, stream->last_ns);
     packet = orr_trace_ctf_stream_packet(stream, ns, most);
+    if (!packet) {
+        stream->disk_lost++;
+        return;
+    }
     before = packet->n_events ? stream->last_ns : packet->head.timestamp_begin;
     to = packet->bytes + packet->used;
     if (G_LIKELY(ns - before <= UINT32_MAX)) {

@@ -374,8 +374,10 @@ static const char *const level_names[] = {
 
 void orr_trace_help(FILE *out)
 {
-    fprintf(out,
-            "Trace events (-trace GLOB,...,backend=NAME,file=PATH,events=FILE; -GLOB excludes):\n");
+    fprintf(
+        out,
+        "Trace events (-trace GLOB,...,backend=NAME,file=PATH,dir=PATH,events=FILE,\n"
+        "filter=GLOB:FIELD==VALUE,sample=GLOB:1/N; -GLOB excludes; docs/tracing.md has more):\n");
     for (size_t i = 0; orr_trace_subsystems[i]; i++) {
         const TraceSubsystem *sub = orr_trace_subsystems[i];
 
