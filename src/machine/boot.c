@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Places for a RISC-V guest's programs. A piece is placed relative to those before it and RomSet
- * refuses what does not fit, so the order (firmware, kernel, initrd, device tree) is the whole of the
- * policy.
+ * refuses what does not fit, so the order (firmware, kernel, initrd, device tree) is the whole of
+ * the policy.
  */
 #include "machine/boot.h"
 

@@ -22,7 +22,7 @@ typedef struct BootPlan {
 
 void boot_plan_finish(BootPlan *plan); /* half-built is fine */
 
-/* Opens the kernel, so that boards can look into it before they build; also when it is not given. */
+/* Opens the kernel, if one is given, so that boards can look into it before they build. */
 bool boot_open_kernel(const Machine *machine, BootPlan *plan, GError **error);
 
 /* Firmware, kernel and initrd as the options say, added to roms. */

@@ -12,8 +12,8 @@
 typedef struct Monitor Monitor;
 
 /*
- * Attaches to chr, which outlives it. Main thread, machine lock held. NULL with a GError when chr is
- * taken.
+ * Attaches to chr, which outlives it. Main thread, machine lock held. NULL with a GError when chr
+ * is taken.
  */
 Monitor *monitor_create(Machine *machine, Chardev *chr, GError **error);
 void monitor_destroy(Monitor *monitor); /* NULL is fine */

@@ -205,7 +205,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     if (starts[start]) {
-        /* A few changes at most: a file that is all wrong is only ever refused by its first check. */
+        /* A few changes at most: a file that is all wrong only ever fails the first check. */
         starts[start](file);
         for (size_t i = 2; i + 2 < size && i < 2 + 3 * (size_t)(data[1] % 8); i += 3) {
             file->data[(data[i] | data[i + 1] << 8) % file->len] = data[i + 2];

@@ -22,26 +22,26 @@ typedef struct MachineOptions {
     const char *machine; /* "virt,prop=value"; a text without a type names the default one */
     const char *cpu;     /* "model,prop=on" */
     const char *target;
-    GPtrArray *accels;          /* -accel texts, "a:b,prop=value"; the first usable one is taken */
-    unsigned vcpus, max_vcpus;  /* 0: one; as many as vcpus */
-    bool ram_given;             /* -m was given, ram_bytes counts */
+    GPtrArray *accels;         /* -accel texts, "a:b,prop=value"; the first usable one is taken */
+    unsigned vcpus, max_vcpus; /* 0: one; as many as vcpus */
+    bool ram_given;            /* -m was given, ram_bytes counts */
     uint64_t ram_bytes;
     const char *bios, *kernel, *initrd, *append, *dtb;
-    GPtrArray *devices;   /* -device texts */
-    GPtrArray *drives;    /* -drive texts */
-    GPtrArray *globals;   /* -global texts */
-    GPtrArray *serials;   /* -serial texts; NULL or empty: no serial line is connected */
-    GPtrArray *chardevs;  /* -chardev texts */
-    const char *qtest;    /* -qtest text: where the accelerator that needs it listens */
+    GPtrArray *devices;  /* -device texts */
+    GPtrArray *drives;   /* -drive texts */
+    GPtrArray *globals;  /* -global texts */
+    GPtrArray *serials;  /* -serial texts; NULL or empty: no serial line is connected */
+    GPtrArray *chardevs; /* -chardev texts */
+    const char *qtest;   /* -qtest text: where the accelerator that needs it listens */
     const char *qtest_log;
-    bool start_paused;    /* -S */
+    bool start_paused; /* -S */
     LogSet *log;
 } MachineOptions;
 
 struct MachineClass {
     const char *name;
     const char *summary;
-    const char *alias; /* NULL is fine */
+    const char *alias;          /* NULL is fine */
     const char *const *targets; /* NULL-terminated */
     uint64_t default_ram_bytes, min_ram_bytes, max_ram_bytes;
     unsigned max_vcpus;
@@ -77,8 +77,8 @@ struct Machine {
     uint64_t ram_bytes;
     Chardev **serials; /* one a -serial text, NULL for "none"; owned by env */
     unsigned serial_count;
-    bool only_dump;    /* a dumpdtb= or the like was the purpose: machine_run returns at once */
-    bool failed;       /* could not be reset: the process shall fail */
+    bool only_dump; /* a dumpdtb= or the like was the purpose: machine_run returns at once */
+    bool failed;    /* could not be reset: the process shall fail */
     char *cpu_model;
     GArray *cpu_props; /* OptPair, from -cpu */
 };

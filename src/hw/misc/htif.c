@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * HTIF, the host-target interface of the Berkeley simulators (riscv-isa-sim, fesvr/htif.cc and
- * fesvr/device.cc; no further specification exists). A program declares two 64-bit words, tohost and
- * fromhost. A command is written to tohost: the device in bits 63..56, what it shall do in bits
+ * fesvr/device.cc; no further specification exists). A program declares two 64-bit words, tohost
+ * and fromhost. A command is written to tohost: the device in bits 63..56, what it shall do in bits
  * 55..48, the payload below. Device 0 is the proxy for system calls, whose odd payloads end the
  * program; device 1 is a character console.
  *
@@ -164,8 +164,8 @@ static void run_command(HtifDevice *htif, uint64_t value)
 
 /*
  * A store of part of tohost. Programs of 32 bits store the lower half, then the upper one, which
- * completes the command. Some store the lower half alone and over and over: the second such store is
- * the command.
+ * completes the command. Some store the lower half alone and over and over: the second such store
+ * is the command.
  */
 static void tohost_written(HtifDevice *htif, hwaddr offset, unsigned size)
 {

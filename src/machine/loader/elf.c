@@ -113,8 +113,8 @@ static bool read_segments(LoadSource *source, const Elf64_Ehdr *header, Elf64_Ph
 
 /*
  * Linkers like to put the ELF headers in front of the first segment's code, on the page before the
- * address that the user chose, which for the start of RAM is no memory at all. No program without an
- * operating system wants its headers: what of them is below RAM is left out.
+ * address that the user chose, which for the start of RAM is no memory at all. No program without
+ * an operating system wants its headers: what of them is below RAM is left out.
  */
 static void drop_headers(const RomSet *roms, Elf64_Phdr *segment)
 {

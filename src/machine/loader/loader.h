@@ -120,7 +120,7 @@ bool load_firmware(RomSet *roms, LoadSource *source, uint16_t elf_machine, hwadd
                    LoadedProgram *program, GError **error);
 
 /*
- * ELF, Linux Image, a flat binary, or one of them packed with gzip (also inside an EFI zboot image).
+ * ELF, Linux Image, a flat binary, or one of them packed with gzip (also in an EFI zboot image).
  * What is not ELF is put at `start`. Kernels of other architectures are refused by name.
  */
 bool load_kernel(RomSet *roms, LoadSource *source, uint16_t elf_machine, hwaddr start,
