@@ -276,7 +276,7 @@ int main(int argc, char **argv)
     g_autofree char *program = g_path_get_basename(argc > 0 ? argv[0] : "orrery");
     GError *error = NULL;
     int status = 1;
-    bool ok;
+    bool ok, pid_written = false;
     Cli cli;
 
     g_set_prgname(program);
@@ -290,13 +290,19 @@ int main(int argc, char **argv)
         }
         signal(SIGPIPE, SIG_IGN);
         cli_apply_defaults(&cli);
-        ok = open_log(&cli, &error) && start_trace(&cli, &error) &&
-             (!cli.pid_path || write_pid(cli.pid_path, &error)) && run(&cli, &status, &error);
+        ok = open_log(&cli, &error) && start_trace(&cli, &error);
+        if (ok && cli.pid_path) {
+            ok = pid_written = write_pid(cli.pid_path, &error);
+        }
+        ok = ok && run(&cli, &status, &error);
     }
     if (!ok) {
         orr_report_error("%s", error->message);
         g_error_free(error);
         status = 1;
+    }
+    if (pid_written) {
+        unlink(cli.pid_path);
     }
     orr_trace_stop();
     close_log(&cli);

@@ -36,11 +36,10 @@ accepted "^A" $none -kernel a.elf -smp 8 -cpu rv64,zbb=off,sv57=off
 accepted "^A" -display none -serial stdio -bios none -kernel a.elf
 accepted "^A" -bios none -kernel a.elf
 accepted "^A" $none -kernel a.elf -nodefaults -serial stdio -net none -vga none -parallel none
-accepted "^A" $none -kernel a.elf -name guest=test,process=orr -pidfile pid
+accepted "^A" $none -kernel a.elf -name guest=test,process=orr
 accepted "^A" -machine virt -bios none -kernel a.elf -m 128M -smp 3 -nographic \
     -global virtio-mmio.force-legacy=false -drive file=disk.img,if=none,format=raw,id=x0 \
     -device virtio-blk-device,drive=x0,bus=virtio-mmio-bus.0
-[ -s pid ] || complain "-pidfile wrote nothing"
 
 # ---- back ends
 run $none -kernel a.elf -serial file:console
@@ -82,17 +81,19 @@ stopped_by() {
     shift
     checks=$((checks + 1))
     : >out
-    "$emulator" "$@" </dev/null >out 2>err &
+    "$emulator" -pidfile pid "$@" </dev/null >out 2>err &
     pid=$!
     tries=0
     while [ ! -s out ] && [ $tries -lt 1200 ]; do
         sleep 0.1
         tries=$((tries + 1))
     done
+    [ "$(cat pid)" = $pid ] || complain "-pidfile holds another number"
     kill -s "$signal" $pid
     wait $pid
     status=$?
     [ "$status" = 0 ] && grep -q "ended by signal" err || complain "SIG$signal: $*"
+    [ ! -e pid ] || complain "-pidfile is left behind"
 }
 stopped_by TERM $none -kernel waits.elf
 stopped_by HUP $none -kernel waits.elf -smp 4
