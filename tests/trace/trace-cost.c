@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What one trace point costs, in nanoseconds: switched off, logged, recorded, and given to whatever
- * -trace options the command line has besides. Prints a series a row, a round a column; whoever
- * compares two builds compares those. No figure is judged here.
+ * What one trace point costs, in nanoseconds of the emitting thread: switched off, logged,
+ * recorded, and given to whatever -trace options the command line has besides. Prints a series a
+ * row, a round a column; whoever compares two builds compares those. No figure is judged here.
  *
  * Events that are on come in bursts, as they do from a program that does other work besides, and a
  * round's figure is the median of its bursts: so it is neither that of a recorder which cannot keep
  * up with an emitter that does nothing else, nor that of another program which had the CPU. A last
- * row says what a sustained stream costs, and how much of it got lost.
+ * row says what a sustained stream costs, and how much of it got lost for want of room.
  *
  * usage: trace-cost [-trace option for one more row]...
  */
@@ -28,7 +28,7 @@ static double now_ns(void)
 {
     struct timespec ts;
 
-    clock_gettime(CLOCK_MONOTONIC, &ts);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
     return ts.tv_sec * 1e9 + ts.tv_nsec;
 }
 
@@ -160,7 +160,7 @@ static void measure_recorder(void)
 
 int main(int argc, char **argv)
 {
-    printf("# ns per pass; %d rounds\n", ROUNDS);
+    printf("# ns of CPU time per pass; %d rounds\n", ROUNDS);
     measure("empty loop", 200 * 1000 * 1000, loop_empty);
     measure("switched off", 200 * 1000 * 1000, loop_events);
     if (orr_trace_subsystems[0]) {
