@@ -572,12 +572,13 @@ static void test_exit(void **state)
 static void test_disk_full(void **state)
 {
     CtfFixture *f = *state;
-    pid_t pid = fork();
     g_autofree char *text = NULL;
     uint64_t next[N_THREADS] = { 0 };
     CtfSums sums;
+    pid_t pid;
 
     ctf_hush(f);
+    pid = fork();
     if (pid == 0) {
         struct rlimit limit = { 300001, 300001 };
 
