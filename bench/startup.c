@@ -6,7 +6,6 @@
  *
  *     startup RUNS COMMAND...   prints RUNS lines: first_byte_ns total_ns max_rss_kib status
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

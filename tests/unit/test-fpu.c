@@ -75,7 +75,7 @@ static void expect(const char *what, int width, int rm, const uint64_t operands[
 #define NEG_INF 0xfff0000000000000
 #define NEG_ZERO 0x8000000000000000
 #define SNAN 0x7ff0000000000001
-#define MAX 0x7fefffffffffffff
+#define LARGEST 0x7fefffffffffffff
 #define MIN_NORMAL 0x0010000000000000
 #define HALF_ULP 0x3ca0000000000000 /* half a unit in the last place of 1 */
 
@@ -105,17 +105,17 @@ static const struct {
     { FMA, FP_RNE, NEG_ZERO, ONE, 0, 0, 0 },
     { FMA, FP_RNE, NEG_ZERO, ONE, NEG_ZERO, NEG_ZERO, 0 },
     /* Overflow, by mode. */
-    { ADD, FP_RNE, MAX, MAX, 0, INF, OF | NX },
-    { ADD, FP_RMM, MAX, MAX, 0, INF, OF | NX },
-    { ADD, FP_RTZ, MAX, MAX, 0, MAX, OF | NX },
-    { ADD, FP_RDN, MAX, MAX, 0, MAX, OF | NX },
-    { ADD, FP_RUP, MAX, MAX, 0, INF, OF | NX },
-    { SUB, FP_RUP, MAX | NEG_ZERO, MAX, 0, MAX | NEG_ZERO, OF | NX },
-    { SUB, FP_RDN, MAX | NEG_ZERO, MAX, 0, NEG_INF, OF | NX },
+    { ADD, FP_RNE, LARGEST, LARGEST, 0, INF, OF | NX },
+    { ADD, FP_RMM, LARGEST, LARGEST, 0, INF, OF | NX },
+    { ADD, FP_RTZ, LARGEST, LARGEST, 0, LARGEST, OF | NX },
+    { ADD, FP_RDN, LARGEST, LARGEST, 0, LARGEST, OF | NX },
+    { ADD, FP_RUP, LARGEST, LARGEST, 0, INF, OF | NX },
+    { SUB, FP_RUP, LARGEST | NEG_ZERO, LARGEST, 0, LARGEST | NEG_ZERO, OF | NX },
+    { SUB, FP_RDN, LARGEST | NEG_ZERO, LARGEST, 0, NEG_INF, OF | NX },
     /* The largest number plus half its unit: a tie, which RNE and RMM carry to infinity. */
-    { ADD, FP_RNE, MAX, 0x7c90000000000000, 0, INF, OF | NX },
-    { ADD, FP_RMM, MAX, 0x7c90000000000000, 0, INF, OF | NX },
-    { ADD, FP_RNE, MAX, 0x7c8fffffffffffff, 0, MAX, NX },
+    { ADD, FP_RNE, LARGEST, 0x7c90000000000000, 0, INF, OF | NX },
+    { ADD, FP_RMM, LARGEST, 0x7c90000000000000, 0, INF, OF | NX },
+    { ADD, FP_RNE, LARGEST, 0x7c8fffffffffffff, 0, LARGEST, NX },
     /* Tininess is judged after rounding with an unbounded exponent, not by the packed result. */
     { MUL, FP_RNE, MIN_NORMAL, ONE - 1, 0, MIN_NORMAL, UF | NX },
     { FMA, FP_RNE, 0x9a70000000000000, 0x1a70000000000000, MIN_NORMAL, MIN_NORMAL, NX },
@@ -152,8 +152,8 @@ static const struct {
     { DIV, FP_RNE, ONE, NEG_INF, 0, NEG_ZERO, 0 },
     { SQRT, FP_RNE, NEG_ZERO, 0, 0, NEG_ZERO, 0 },
     { SQRT, FP_RNE, INF, 0, 0, INF, 0 },
-    { FMA, FP_RNE, MAX, MAX, NEG_INF, NEG_INF, 0 },
-    { FMA, FP_RTZ, MAX, MAX, ONE, MAX, OF | NX },
+    { FMA, FP_RNE, LARGEST, LARGEST, NEG_INF, NEG_INF, 0 },
+    { FMA, FP_RTZ, LARGEST, LARGEST, ONE, LARGEST, OF | NX },
     /* A fused product keeps what a rounded one would lose. */
     { FMA, FP_RNE, ONE + 1, ONE + 1, 0xbff0000000000002, 0x3970000000000000, 0 },
     /* A product that misses a tie by 2^-78, with an addend of that or a little more. */
@@ -253,7 +253,7 @@ static void test_class(void **state)
         { 1, FP_CLASS_POS_SUBNORMAL },
         { MIN_NORMAL - 1, FP_CLASS_POS_SUBNORMAL },
         { MIN_NORMAL, FP_CLASS_POS_NORMAL },
-        { MAX, FP_CLASS_POS_NORMAL },
+        { LARGEST, FP_CLASS_POS_NORMAL },
         { INF, FP_CLASS_POS_INF },
         { SNAN, FP_CLASS_SNAN },
         { QNAN - 1, FP_CLASS_SNAN },
