@@ -184,8 +184,7 @@ static void cmd_log(Monitor *monitor, const char *rest, GString *out)
     bool help = false;
 
     if (!*rest || strcmp(rest, "help") == 0) {
-        g_string_append(out, "write log ITEM[,ITEM...], or log none; the items are in_asm, int, "
-                             "cpu, cpu_reset, unimp, guest_errors, mmu, exec, sched\n");
+        g_string_append(out, "write log ITEM[,ITEM...] with the items of '-d help', or log none\n");
     } else if (strcmp(rest, "none") == 0) {
         orr_store_relaxed(&log->items, 0u);
     } else if (!orr_log_parse(&parsed, rest, &help, &error)) {
