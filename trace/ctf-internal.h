@@ -114,12 +114,14 @@ static inline uint64_t orr_trace_ctf_ticks(void)
 typedef struct CtfClock {
     HostTickMark marks[CTF_MARKS]; /* a ring */
     uint64_t rates[CTF_MARKS];     /* ns a tick up to this mark from the one before, times 2^32 */
+    uint64_t begin_ns;             /* nothing is earlier */
     unsigned newest, count;
 } CtfClock;
 
 void orr_trace_ctf_clock_init(CtfClock *clock, HostTickMark mark);
 /* A mark whose ticks or time have not moved on is left out; ticks that fell back start anew. */
 void orr_trace_ctf_clock_mark(CtfClock *clock, HostTickMark mark);
+/* Later than the last mark is its time; earlier than all marks, the first line is drawn out. */
 uint64_t orr_trace_ctf_clock_ns(const CtfClock *clock, uint64_t ticks);
 HostTickMark orr_trace_ctf_mark(void);
 

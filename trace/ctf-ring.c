@@ -185,9 +185,8 @@ static inline char *put_string(char *to, const char *text)
     size_t n = strlen(text);
 
     if (G_UNLIKELY(n >= CTF_STRING_BYTES)) {
-        n = CTF_STRING_BYTES - 4;
-        memcpy(to, text, n);
-        memcpy(to + n, "...", 4);
+        memcpy(to, text, CTF_STRING_BYTES - sizeof("..."));
+        memcpy(to + CTF_STRING_BYTES - sizeof("..."), "...", sizeof("..."));
         return to + CTF_STRING_BYTES;
     }
     /* Most are a word: two overlapping moves instead of a call. */

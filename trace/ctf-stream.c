@@ -37,6 +37,7 @@ void orr_trace_ctf_clock_init(CtfClock *clock, HostTickMark mark)
     clock->count = 1;
     clock->marks[0] = mark;
     clock->rates[0] = 0;
+    clock->begin_ns = (uint64_t)mark.ns;
 }
 
 void orr_trace_ctf_clock_mark(CtfClock *clock, HostTickMark mark)
@@ -58,9 +59,15 @@ void orr_trace_ctf_clock_mark(CtfClock *clock, HostTickMark mark)
     clock->count = MIN(clock->count + 1, CTF_MARKS);
 }
 
+static inline uint64_t scale(uint64_t ticks, uint64_t rate)
+{
+    return (uint64_t)((unsigned __int128)ticks * rate >> 32);
+}
+
 uint64_t orr_trace_ctf_clock_ns(const CtfClock *clock, uint64_t ticks)
 {
     unsigned at = clock->newest;
+    uint64_t rate = 0, back;
 
     if (ticks >= clock->marks[at].ticks) {
         return (uint64_t)clock->marks[at].ns;
@@ -68,15 +75,18 @@ uint64_t orr_trace_ctf_clock_ns(const CtfClock *clock, uint64_t ticks)
     for (unsigned left = clock->count - 1; left > 0; left--) {
         unsigned before = (at + CTF_MARKS - 1) % CTF_MARKS;
 
+        rate = clock->rates[at];
         if (ticks >= clock->marks[before].ticks) {
             return (uint64_t)clock->marks[before].ns +
-                   (uint64_t)((unsigned __int128)(ticks - clock->marks[before].ticks) *
-                                  clock->rates[at] >>
-                              32);
+                   scale(ticks - clock->marks[before].ticks, rate);
         }
         at = before;
     }
-    return (uint64_t)clock->marks[at].ns;
+    /* The thread slept amid the emission while many marks were made. */
+    back = scale(clock->marks[at].ticks - ticks, rate);
+    return (uint64_t)clock->marks[at].ns > clock->begin_ns + back
+               ? (uint64_t)clock->marks[at].ns - back
+               : clock->begin_ns;
 }
 
 /* ---- Packets ---- */

@@ -194,7 +194,8 @@ static void dump_if_due(CtfSession *session, uint64_t now_ns, bool final)
     }
     session->pending = session->pending & ~due;
     if (due & (CTF_CAUSE_TRIGGER | CTF_CAUSE_PANIC)) {
-        why = event = name_of_event(session, orr_load_relaxed(&orr_trace_ctf.trigger));
+        event = name_of_event(session, orr_load_relaxed(&orr_trace_ctf.trigger));
+        why = event;
     } else if (due & CTF_CAUSE_SIGNAL) {
         why = "SIGUSR2";
     }

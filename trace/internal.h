@@ -36,7 +36,7 @@ typedef struct TraceCondition TraceCondition;
 /* NULL with a message when the text does not fit the events it names. */
 TraceCondition *orr_trace_condition_parse(TraceConditionKind kind, const char *text,
                                           GError **error);
-void orr_trace_condition_free(void *condition);
+void orr_trace_condition_free(void *opaque); /* a TraceCondition */
 bool orr_trace_condition_is_trigger(const TraceCondition *condition);
 
 /*

@@ -174,9 +174,10 @@ static bool parse_text(ModuleInfo *info, const char *text, GError **error)
         }
     }
     if (!info->kind || !info->name || !info->abi || !info->drivers || !info->targets) {
-        return orr_fail(error, ORR_ERROR_INVALID,
-                        "module %s has an incomplete note; rebuild it against the installed headers",
-                        info->path);
+        return orr_fail(
+            error, ORR_ERROR_INVALID,
+            "module %s has an incomplete note; rebuild it against the installed headers",
+            info->path);
     }
     return true;
 }
@@ -204,7 +205,7 @@ ModuleInfo *module_read_info(const char *path, GError **error)
         return NULL;
     }
 
-    Bytes bytes = {map, (uint64_t)st.st_size};
+    Bytes bytes = { map, (uint64_t)st.st_size };
     const char *text = find_module_text(&bytes, path, error);
 
     if (text) {
@@ -215,7 +216,8 @@ ModuleInfo *module_read_info(const char *path, GError **error)
         } else if (strcmp(info->abi, ORR_ABI_STAMP) != 0) {
             info->refusal = g_strdup_printf(
                 "built for ABI %s, this binary has %s; install the module of the same version or "
-                "rebuild it", info->abi, ORR_ABI_STAMP);
+                "rebuild it",
+                info->abi, ORR_ABI_STAMP);
         }
     }
     munmap(map, (size_t)st.st_size);

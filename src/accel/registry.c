@@ -125,7 +125,8 @@ static char *other_target_hint(const char *name)
     for (guint i = 0; i < found->len; i++) {
         ModuleInfo *info = g_ptr_array_index(found, i);
 
-        if (info->targets && info->drivers && g_strv_contains((const char *const *)info->drivers, name)) {
+        if (info->targets && info->drivers &&
+            g_strv_contains((const char *const *)info->drivers, name)) {
             g_autofree char *targets = g_strjoinv(", ", info->targets);
 
             g_string_append_printf(hint, "%s%s serves only %s", hint->len ? "; " : "", info->path,
@@ -159,8 +160,8 @@ static const AccelDriver *find_one(const char *name, const char *target, GError 
 
             orr_fail(error, ORR_ERROR_NOT_FOUND,
                      "accelerator %s is not installed for %s: no accel-%s-%s.so in %s%s%s; install "
-                     "it, or see -accel help", name, target, name, target, where, hint ? "; " : "",
-                     hint ? hint : "");
+                     "it, or see -accel help",
+                     name, target, name, target, where, hint ? "; " : "", hint ? hint : "");
             return NULL;
         }
         info = module_read_info(path, error);

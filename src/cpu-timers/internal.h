@@ -34,7 +34,7 @@ struct Timers {
     int64_t ticks_bias;
     int64_t ticks_last; /* atomic: the largest value handed out */
     TimersHooks hooks;
-    TraceContextSource vtime; /* VIRTUAL, for events that are to bear it */
+    TraceContextSource vtime;            /* VIRTUAL, for events that are to bear it */
     TimerList list[CLOCK_KIND_COUNT][2]; /* [][1]: lockless */
 };
 

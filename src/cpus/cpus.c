@@ -27,7 +27,7 @@ static void wake_loop(void *opaque)
 Cpus *cpus_create(Timers *timers, Memory *memory, const LogSet *log)
 {
     Cpus *cpus = g_new0(Cpus, 1);
-    TimersHooks hooks = {.wake = wake_loop, .wake_opaque = cpus};
+    TimersHooks hooks = { .wake = wake_loop, .wake_opaque = cpus };
 
     orr_mutex_init(&cpus->lock, "machine");
     orr_mutex_init(&cpus->exclusive_lock, "exclusive");
@@ -54,7 +54,7 @@ void cpus_destroy(Cpus *cpus)
         return;
     }
     g_assert(cpus->count == 0);
-    timers_set_hooks(cpus->timers, &(TimersHooks){0});
+    timers_set_hooks(cpus->timers, &(TimersHooks){ 0 });
     g_ptr_array_free(cpus->slots, TRUE);
     g_array_free(cpus->poll_fds, TRUE);
     g_main_context_unref(cpus->context);
@@ -94,7 +94,7 @@ static int64_t hook_elapsed_ticks(void *accel)
  */
 void cpus_set_accel(Cpus *cpus, Accel *accel)
 {
-    TimersHooks hooks = {.wake = wake_loop, .wake_opaque = cpus, .opaque = accel};
+    TimersHooks hooks = { .wake = wake_loop, .wake_opaque = cpus, .opaque = accel };
 
     cpus->accel = accel;
     if (accel_op_offered(accel->ops, ACCEL_OP_GET_VIRTUAL_CLOCK)) {

@@ -40,7 +40,7 @@ static int find_breakpoint(Vcpu *vcpu, BreakpointKind kind, uint64_t addr, uint6
 bool vcpu_insert_breakpoint(Vcpu *vcpu, BreakpointKind kind, uint64_t addr, uint64_t length_bytes,
                             GError **error)
 {
-    VcpuBreakpoint bp = {kind, addr, length_bytes};
+    VcpuBreakpoint bp = { kind, addr, length_bytes };
 
     if (find_breakpoint(vcpu, kind, addr, length_bytes) >= 0) {
         return true;
@@ -59,8 +59,8 @@ bool vcpu_remove_breakpoint(Vcpu *vcpu, BreakpointKind kind, uint64_t addr, uint
     int index = find_breakpoint(vcpu, kind, addr, length_bytes);
 
     if (index < 0) {
-        return orr_fail(error, ORR_ERROR_NOT_FOUND, "no such breakpoint at 0x%" G_GINT64_MODIFIER "x",
-                        addr);
+        return orr_fail(error, ORR_ERROR_NOT_FOUND,
+                        "no such breakpoint at 0x%" G_GINT64_MODIFIER "x", addr);
     }
     g_array_remove_index(vcpu->breakpoints, (guint)index);
     return accel_remove_breakpoint(vcpu, kind, addr, length_bytes, error);

@@ -68,7 +68,8 @@ void exclusive_start(Cpus *cpus, Vcpu *self)
         orr_cond_wait(&cpus->exclusive_resume, &cpus->exclusive_lock);
     }
     orr_store_seq_cst(&cpus->exclusive_pending, 1u);
-    CPUS_FOREACH(cpus, vcpu) {
+    CPUS_FOREACH(cpus, vcpu)
+    {
         if (vcpu != self && orr_load_seq_cst(&vcpu->running)) {
             vcpu->has_waiter = true;
             to_leave++;

@@ -45,8 +45,8 @@ struct Cpus {
 
     /* Exclusive sections: exclusive_lock. */
     OrrMutex exclusive_lock;
-    OrrCond exclusive_ready;  /* pending fell to 1: the section may begin */
-    OrrCond exclusive_resume; /* pending fell to 0 */
+    OrrCond exclusive_ready;    /* pending fell to 1: the section may begin */
+    OrrCond exclusive_resume;   /* pending fell to 0 */
     uint32_t exclusive_pending; /* 1 + vCPUs still to leave; read without the lock by exec begin */
     int64_t exclusive_since_ns;
 
@@ -57,7 +57,7 @@ struct Cpus {
     const char *reset_cause;    /* NULL: none */
     const char *shutdown_cause; /* NULL: none */
     int32_t shutdown_code;
-    bool quit; /* the shutdown ends the process whatever the options say; atomic */
+    bool quit;             /* the shutdown ends the process whatever the options say; atomic */
     uint32_t stop_request; /* RunState + 1; 0: none */
     Vcpu *debug_vcpu;      /* the one that stopped for the debugger */
 

@@ -43,8 +43,8 @@ void main_loop_iterate(Cpus *cpus, bool may_block)
     g_main_context_prepare(context, &priority);
     for (;;) {
         fds = (GPollFD *)(void *)cpus->poll_fds->data;
-        count = g_main_context_query(context, priority, &timeout_ms, fds,
-                                     (gint)cpus->poll_fds->len);
+        count =
+            g_main_context_query(context, priority, &timeout_ms, fds, (gint)cpus->poll_fds->len);
         if (count <= (gint)cpus->poll_fds->len) {
             break;
         }

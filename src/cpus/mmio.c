@@ -68,7 +68,7 @@ static MemTxResult access_device(Vcpu *vcpu, const MmioAccess *access)
 
 MemTxResult vcpu_mmio_read(Vcpu *vcpu, hwaddr addr, unsigned size, uint64_t *value)
 {
-    MmioAccess access = {.addr = addr, .size = size, .value = value};
+    MmioAccess access = { .addr = addr, .size = size, .value = value };
 
     *value = 0;
     return access_device(vcpu, &access);
@@ -76,7 +76,7 @@ MemTxResult vcpu_mmio_read(Vcpu *vcpu, hwaddr addr, unsigned size, uint64_t *val
 
 MemTxResult vcpu_mmio_write(Vcpu *vcpu, hwaddr addr, unsigned size, uint64_t value)
 {
-    MmioAccess access = {.addr = addr, .size = size, .write = true, .value = &value};
+    MmioAccess access = { .addr = addr, .size = size, .write = true, .value = &value };
 
     return access_device(vcpu, &access);
 }

@@ -54,7 +54,8 @@ static bool all_stopped(Cpus *cpus, Vcpu *self)
 {
     Vcpu *vcpu;
 
-    CPUS_FOREACH(cpus, vcpu) {
+    CPUS_FOREACH(cpus, vcpu)
+    {
         if (vcpu != self && !orr_load_acquire(&vcpu->stopped) && !vcpu->destroyed) {
             return false;
         }
@@ -70,7 +71,8 @@ static void ask_to_stop(Cpus *cpus, Vcpu *self)
 {
     Vcpu *vcpu;
 
-    CPUS_FOREACH(cpus, vcpu) {
+    CPUS_FOREACH(cpus, vcpu)
+    {
         if (vcpu == self) {
             orr_store_release(&vcpu->stop, false);
             orr_store_release(&vcpu->stopped, true);
@@ -105,7 +107,8 @@ void resume_vcpus(Cpus *cpus)
         return;
     }
     trace_cpus_resume(cpus->count);
-    CPUS_FOREACH(cpus, vcpu) {
+    CPUS_FOREACH(cpus, vcpu)
+    {
         if (!vcpu->crashed) {
             vcpu_resume(vcpu);
         }

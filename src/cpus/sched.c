@@ -92,11 +92,12 @@ void vcpu_sched_read(Vcpu *vcpu, VcpuSchedInfo *info)
 
 void cpus_print_sched(Cpus *cpus, GString *out)
 {
-    bool used[VCPU_STATE_COUNT] = {false};
+    bool used[VCPU_STATE_COUNT] = { false };
     Vcpu *vcpu;
 
     g_string_append(out, "vCPU states, ms (share of the vCPU's age; times entered)\n");
-    CPUS_FOREACH(cpus, vcpu) {
+    CPUS_FOREACH(cpus, vcpu)
+    {
         VcpuSchedInfo info;
 
         vcpu_sched_read(vcpu, &info);
@@ -105,7 +106,8 @@ void cpus_print_sched(Cpus *cpus, GString *out)
         }
     }
     g_string_append_printf(out, "%-16s", "state");
-    CPUS_FOREACH(cpus, vcpu) {
+    CPUS_FOREACH(cpus, vcpu)
+    {
         g_autofree char *title = g_strdup_printf("cpu %u", vcpu->accel.index);
 
         g_string_append_printf(out, "  %-28s", title);
@@ -116,21 +118,23 @@ void cpus_print_sched(Cpus *cpus, GString *out)
             continue;
         }
         g_string_append_printf(out, "%-16s", state_names[i]);
-        CPUS_FOREACH(cpus, vcpu) {
+        CPUS_FOREACH(cpus, vcpu)
+        {
             VcpuSchedInfo info;
             g_autofree char *cell = NULL;
 
             vcpu_sched_read(vcpu, &info);
-            cell = g_strdup_printf("%.3f (%.1f%%; %" PRIu64 ")", (double)info.ns[i] / 1e6,
-                                   info.total_ns ? 100.0 * (double)info.ns[i] /
-                                                       (double)info.total_ns : 0.0,
-                                   info.entries[i]);
+            cell = g_strdup_printf(
+                "%.3f (%.1f%%; %" PRIu64 ")", (double)info.ns[i] / 1e6,
+                info.total_ns ? 100.0 * (double)info.ns[i] / (double)info.total_ns : 0.0,
+                info.entries[i]);
             g_string_append_printf(out, "  %-28s", cell);
         }
         g_string_append_c(out, '\n');
     }
     g_string_append_printf(out, "%-16s", "age");
-    CPUS_FOREACH(cpus, vcpu) {
+    CPUS_FOREACH(cpus, vcpu)
+    {
         VcpuSchedInfo info;
         g_autofree char *cell = NULL;
 

@@ -121,7 +121,8 @@ bool all_vcpu_threads_idle(Cpus *cpus)
     Vcpu *vcpu;
 
     g_assert(machine_locked(cpus));
-    CPUS_FOREACH(cpus, vcpu) {
+    CPUS_FOREACH(cpus, vcpu)
+    {
         if (!vcpu_is_idle(vcpu)) {
             return false;
         }

@@ -86,7 +86,7 @@ void vcpu_process_work(Vcpu *vcpu)
 
 void vcpu_run_on(Vcpu *vcpu, VcpuWorkFn *fn, void *data)
 {
-    VcpuWork work = {.fn = fn, .data = data, .sync = true};
+    VcpuWork work = { .fn = fn, .data = data, .sync = true };
 
     g_assert(machine_locked(vcpu->cpus));
     if (current_vcpu() == vcpu || !vcpu->created || vcpu->destroyed) {

@@ -21,7 +21,7 @@
 #define CODE_COUNT 0x0
 #define CODE_WAIT 0x28
 #define LOOP_PC (RAM_BASE + 0x10)
-#define COUNTERS (0x1000 + 8)      /* auipc in the program at CODE_COUNT */
+#define COUNTERS (0x1000 + 8) /* auipc in the program at CODE_COUNT */
 #define WAIT_COUNTERS (0x1000 + 0x30)
 #define MSI 3
 
@@ -38,12 +38,10 @@ static const uint32_t guest_code[] = {
     0xff5ff06f, /* j .-12 */
     0x00000013, 0x00000013,
     /* CODE_WAIT */
-    0xf1402373, 0x00631313, 0x00001297, 0x006282b3,
-    0x00800e13, /* li t3, 8 */
-    0x304e1073, /* csrw mie, t3 */
-    0x10500073, /* wfi */
-    0x0002b383, 0x00138393, 0x0072b023,
-    0xff1ff06f, /* j .-16 */
+    0xf1402373, 0x00631313, 0x00001297, 0x006282b3, 0x00800e13, /* li t3, 8 */
+    0x304e1073,                                                 /* csrw mie, t3 */
+    0x10500073,                                                 /* wfi */
+    0x0002b383, 0x00138393, 0x0072b023, 0xff1ff06f,             /* j .-16 */
 };
 
 static const char *accel_name;
@@ -220,7 +218,7 @@ static void test_kick_before_entry(void **state)
 {
     Rig *rig = rig_create(1, CODE_COUNT);
     Vcpu *vcpu = cpus_get(rig->cpus, 0);
-    Chain chain = {.left = 5000};
+    Chain chain = { .left = 5000 };
 
     vm_start(rig->cpus);
     vcpu_async_run_on(vcpu, chain_step, &chain);
@@ -254,7 +252,7 @@ static void test_halt_and_wake(void **state)
 static void test_pause_under_load(void **state)
 {
     Rig *rig = rig_create(4, CODE_COUNT);
-    Chain chain = {0};
+    Chain chain = { 0 };
 
     vm_start(rig->cpus);
     for (int i = 0; i < 100; i++) {
@@ -272,7 +270,7 @@ static void test_pause_under_load(void **state)
         }
         /* Work is done while stopped, and no guest instruction with it. */
         for (unsigned c = 0; c < 4; c++) {
-            vcpu_run_on(cpus_get(rig->cpus, c), chain_step, &(Chain){0});
+            vcpu_run_on(cpus_get(rig->cpus, c), chain_step, &(Chain){ 0 });
             assert_int_equal(counter(rig, COUNTERS, c), seen[c]);
         }
         vm_start(rig->cpus);
@@ -306,7 +304,7 @@ static void *pauser_thread(void *opaque)
 static void test_concurrent_pausers(void **state)
 {
     Rig *rig = rig_create(3, CODE_COUNT);
-    Pauser pauser = {rig, 100};
+    Pauser pauser = { rig, 100 };
     pthread_t thread[3];
 
     vm_start(rig->cpus);
@@ -381,12 +379,12 @@ static void test_async_keeps_order(void **state)
 {
     Rig *rig = rig_create(1, CODE_COUNT);
     Vcpu *vcpu = cpus_get(rig->cpus, 0);
-    Order order = {0};
+    Order order = { 0 };
     OrderItem items[1000];
 
     vm_start(rig->cpus);
     for (uint32_t i = 0; i < 1000; i++) {
-        items[i] = (OrderItem){&order, i};
+        items[i] = (OrderItem){ &order, i };
         if (i % 7 == 3) {
             vcpu_async_safe_run_on(vcpu, check_order, &items[i]);
         } else {
@@ -413,7 +411,8 @@ static void check_alone(Vcpu *vcpu, void *data)
         orr_fetch_add(&alone->bad, 1u);
     }
     orr_mutex_lock(&vcpu->cpus->exclusive_lock);
-    CPUS_FOREACH(vcpu->cpus, other) {
+    CPUS_FOREACH(vcpu->cpus, other)
+    {
         /* `running` may flash true in a vCPU that finds the section and backs out, but a vCPU
          * that is in guest code has been waited for. */
         if (other != vcpu && other->has_waiter) {
@@ -428,7 +427,7 @@ static void check_alone(Vcpu *vcpu, void *data)
 static void test_async_safe(void **state)
 {
     Rig *rig = rig_create(4, CODE_COUNT);
-    Alone alone = {0};
+    Alone alone = { 0 };
 
     vm_start(rig->cpus);
     for (int i = 0; i < 100; i++) {
@@ -503,7 +502,7 @@ static void test_plug_and_unplug(void **state)
     for (int i = 0; i < 50; i++) {
         Vcpu *one = plug_vcpu(rig, RAM_BASE + CODE_COUNT);
         Vcpu *two = plug_vcpu(rig, RAM_BASE + CODE_COUNT);
-        Chain chain = {.left = 10};
+        Chain chain = { .left = 10 };
 
         assert_int_equal(cpus_count(rig->cpus), 3);
         assert_int_equal(one->accel.index, 1);
@@ -578,7 +577,7 @@ static void test_account_sums_to_age(void **state)
 
     vm_start(rig->cpus);
     for (int i = 0; i < 200; i++) {
-        vcpu_run_on(cpus_get(rig->cpus, (unsigned)i & 1), chain_step, &(Chain){0});
+        vcpu_run_on(cpus_get(rig->cpus, (unsigned)i & 1), chain_step, &(Chain){ 0 });
     }
     vm_stop(rig->cpus, RUN_STATE_PAUSED);
     for (unsigned c = 0; c < 2; c++) {

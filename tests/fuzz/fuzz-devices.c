@@ -29,15 +29,15 @@ typedef struct FuzzTarget {
 } FuzzTarget;
 
 static const FuzzTarget targets[] = {
-    {"serial", 0x10000000, 0x100, NULL},
-    {"plic", 0x0c000000, 0x600000, NULL},
-    {"clint", 0x02000000, 0x10000, NULL},
-    {"rtc", 0x00101000, 0x1000, NULL},
-    {"test-finisher", 0x00100000, 0x1000, NULL},
-    {"virtio-mmio", 0x10008000, 0x1000, NULL},
-    {"virtio-blk", 0x10001000, 0x1000, "virtio-blk-device,drive=d0,bus=virtio-mmio-bus.0"},
-    {"virtio-rng", 0x10001000, 0x1000, "virtio-rng-device,bus=virtio-mmio-bus.0"},
-    {"virtio-console", 0x10001000, 0x1000, "virtio-serial-device,bus=virtio-mmio-bus.0"},
+    { "serial", 0x10000000, 0x100, NULL },
+    { "plic", 0x0c000000, 0x600000, NULL },
+    { "clint", 0x02000000, 0x10000, NULL },
+    { "rtc", 0x00101000, 0x1000, NULL },
+    { "test-finisher", 0x00100000, 0x1000, NULL },
+    { "virtio-mmio", 0x10008000, 0x1000, NULL },
+    { "virtio-blk", 0x10001000, 0x1000, "virtio-blk-device,drive=d0,bus=virtio-mmio-bus.0" },
+    { "virtio-rng", 0x10001000, 0x1000, "virtio-rng-device,bus=virtio-mmio-bus.0" },
+    { "virtio-console", 0x10001000, 0x1000, "virtio-serial-device,bus=virtio-mmio-bus.0" },
 };
 
 typedef struct Input {
@@ -119,8 +119,10 @@ static void virtio_push(Input *input)
         uint64_t at = WINDOW + 16 * ((first + i) % 256);
         uint8_t wild = (uint8_t)take(input, 1);
         uint64_t addr = wild & 1 ? take(input, 8) : WINDOW + 0x8000 + 0x200 * i;
-        uint32_t length = wild & 2 ? (uint32_t)take(input, 4)
-                          : i == 0 ? 16 : i + 1 == count ? 1 : 512;
+        uint32_t length = wild & 2         ? (uint32_t)take(input, 4)
+                          : i == 0         ? 16
+                          : i + 1 == count ? 1
+                                           : 512;
         uint16_t flags = wild & 4 ? (uint16_t)take(input, 1)
                                   : (uint16_t)((i + 1 < count) | (i > 0 && (wild & 8) ? 2 : 0) |
                                                (i + 1 == count ? 2 : 0));
@@ -145,11 +147,15 @@ static void one_operation(Input *input)
     uint64_t offset;
 
     switch (op & 15) {
-    case 0: case 1: case 2: case 3:
+    case 0:
+    case 1:
+    case 2:
+    case 3:
         offset = take(input, 3) % target->length_bytes;
         command("write%c 0x%" PRIx64 " 0x%" PRIx64, width, target->base + offset, take(input, 8));
         break;
-    case 4: case 5:
+    case 4:
+    case 5:
         offset = take(input, 3) % target->length_bytes;
         command("read%c 0x%" PRIx64, width, target->base + offset);
         break;
@@ -167,7 +173,8 @@ static void one_operation(Input *input)
     case 9:
         virtio_bring_up(input);
         break;
-    case 10: case 11:
+    case 10:
+    case 11:
         virtio_push(input);
         break;
     case 12:
@@ -225,10 +232,10 @@ static void add(GPtrArray **texts, const char *text)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    g_autofree char *drive = g_strdup_printf("file=/proc/self/fd/%d,if=none,format=raw,id=d0",
-                                             disk_fd);
-    Input input = {data, size};
-    LogSet log = {.file = stderr};
+    g_autofree char *drive =
+        g_strdup_printf("file=/proc/self/fd/%d,if=none,format=raw,id=d0", disk_fd);
+    Input input = { data, size };
+    LogSet log = { .file = stderr };
     MachineOptions options = {
         .machine = "virt",
         .target = "riscv64",
@@ -243,8 +250,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     add(&options.accels, "qtest");
     add(&options.serials, "null");
-    add(&options.globals, choices & 1 ? "virtio-mmio.force-legacy=false"
-                                      : "virtio-mmio.force-legacy=true");
+    add(&options.globals,
+        choices & 1 ? "virtio-mmio.force-legacy=false" : "virtio-mmio.force-legacy=true");
     if (target->device) {
         add(&options.devices, target->device);
         add(&options.drives, drive);

@@ -218,14 +218,10 @@ static void test_help_lists_it(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reads_the_note),
-        cmocka_unit_test(test_truncated),
-        cmocka_unit_test(test_flipped),
-        cmocka_unit_test(test_other_stamp),
-        cmocka_unit_test(test_not_a_module),
-        cmocka_unit_test(test_find),
-        cmocka_unit_test(test_driver_check),
-        cmocka_unit_test(test_help_lists_it),
+        cmocka_unit_test(test_reads_the_note), cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_flipped),        cmocka_unit_test(test_other_stamp),
+        cmocka_unit_test(test_not_a_module),   cmocka_unit_test(test_find),
+        cmocka_unit_test(test_driver_check),   cmocka_unit_test(test_help_lists_it),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

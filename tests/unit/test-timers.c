@@ -114,7 +114,7 @@ static void *read_clocks(void *opaque)
 
 static void test_never_backwards(void **state)
 {
-    Race race = {.timers = timers_create()};
+    Race race = { .timers = timers_create() };
     pthread_t reader[2];
 
     for (int i = 0; i < 2; i++) {
@@ -191,8 +191,8 @@ static void test_step_in_order(void **state)
 static void test_periodic_and_stuck(void **state)
 {
     Fixture *f = *state;
-    Shot periodic = {.fixture = f, .rearm_ns = 10};
-    Shot stuck = {.fixture = f, .rearm_ns = -1}; /* always in the past */
+    Shot periodic = { .fixture = f, .rearm_ns = 10 };
+    Shot stuck = { .fixture = f, .rearm_ns = -1 }; /* always in the past */
 
     timer_init(&periodic.timer, f->timers, CLOCK_KIND_VIRTUAL, true, "periodic", fire, &periodic);
     timer_arm_ns(&periodic.timer, 10);
@@ -211,7 +211,7 @@ static void test_periodic_and_stuck(void **state)
 static void test_wakes_only_when_earlier(void **state)
 {
     Fixture *f = *state;
-    Shot a = {.fixture = f}, b = {.fixture = f};
+    Shot a = { .fixture = f }, b = { .fixture = f };
 
     timer_init(&a.timer, f->timers, CLOCK_KIND_REALTIME, false, "a", fire, &a);
     timer_init(&b.timer, f->timers, CLOCK_KIND_REALTIME, false, "b", fire, &b);
@@ -234,8 +234,8 @@ static void test_wakes_only_when_earlier(void **state)
 static void test_stopped_clock_holds_timers(void **state)
 {
     Timers *timers = timers_create();
-    Fixture f = {.timers = timers};
-    Shot shot = {.fixture = &f};
+    Fixture f = { .timers = timers };
+    Shot shot = { .fixture = &f };
 
     timer_init(&shot.timer, timers, CLOCK_KIND_VIRTUAL, true, "shot", fire, &shot);
     timer_arm_ns(&shot.timer, 0);

@@ -40,7 +40,7 @@ bool blockdev_readonly(const BlockDev *blk);
 
 /* One user at a time; false names the present one. Machine lock. release waits as drain does. */
 bool blockdev_claim(BlockDev *blk, const char *user, GError **error);
-void blockdev_release(BlockDev *blk);          /* NULL is fine */
+void blockdev_release(BlockDev *blk);           /* NULL is fine */
 const char *blockdev_user(const BlockDev *blk); /* NULL when it is free */
 
 typedef enum BlockOp {

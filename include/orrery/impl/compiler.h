@@ -13,7 +13,9 @@
 #include <stdint.h>
 
 #ifdef __cplusplus
-#define ORR_BEGIN_DECLS _Pragma("GCC visibility push(default)") extern "C" {
+#define ORR_BEGIN_DECLS                                                                            \
+    _Pragma("GCC visibility push(default)") extern "C"                                             \
+    {
 #define ORR_END_DECLS                                                                              \
     }                                                                                              \
     _Pragma("GCC visibility pop")
@@ -26,7 +28,7 @@
 #define ORR_ALIGNED(n) __attribute__((aligned(n)))
 #define ORR_PRINTF(f, a) __attribute__((format(printf, f, a)))
 
-#define ORR_CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+#define ORR_CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
 /* Plain names for the orderings this project uses; see docs/locking.md for where and why. */
 #define orr_load_relaxed(p) __atomic_load_n((p), __ATOMIC_RELAXED)

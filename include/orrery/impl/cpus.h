@@ -13,11 +13,11 @@
 ORR_BEGIN_DECLS
 
 typedef enum RunState {
-    RUN_STATE_PRELAUNCH,      /* -S, or the machine is not complete */
+    RUN_STATE_PRELAUNCH, /* -S, or the machine is not complete */
     RUN_STATE_RUNNING,
-    RUN_STATE_PAUSED,         /* by the user */
-    RUN_STATE_DEBUG,          /* by a breakpoint */
-    RUN_STATE_SHUTDOWN,       /* the guest has powered off */
+    RUN_STATE_PAUSED,   /* by the user */
+    RUN_STATE_DEBUG,    /* by a breakpoint */
+    RUN_STATE_SHUTDOWN, /* the guest has powered off */
     RUN_STATE_GUEST_PANICKED,
     RUN_STATE_INTERNAL_ERROR, /* an accelerator could not go on */
     RUN_STATE_SAVE_VM,
@@ -163,7 +163,7 @@ void exclusive_start(Cpus *cpus, Vcpu *self);
 void exclusive_end(Cpus *cpus, Vcpu *self);
 
 /* ---- Pause and resume. Machine lock held; released while waiting. */
-void pause_vcpus(Cpus *cpus);  /* returns when every vCPU has stopped; survives company */
+void pause_vcpus(Cpus *cpus); /* returns when every vCPU has stopped; survives company */
 void resume_vcpus(Cpus *cpus);
 
 /* Stops this vCPU's own VM from its thread, without waiting for it. */

@@ -30,11 +30,11 @@ struct DeviceEnv {
     Memory *memory;
     Timers *timers;
     const LogSet *log;
-    GPtrArray *devices;   /* every Device, in order of creation; owned */
-    GPtrArray *buses;     /* every Bus; owned by their devices or the machine */
-    GPtrArray *drives;    /* BlockDev, owned */
-    GPtrArray *chardevs;  /* Chardev, owned */
-    GPtrArray *globals;   /* DeviceGlobal, from -global */
+    GPtrArray *devices;  /* every Device, in order of creation; owned */
+    GPtrArray *buses;    /* every Bus; owned by their devices or the machine */
+    GPtrArray *drives;   /* BlockDev, owned */
+    GPtrArray *chardevs; /* Chardev, owned */
+    GPtrArray *globals;  /* DeviceGlobal, from -global */
 };
 
 typedef struct DeviceGlobal {
@@ -43,7 +43,7 @@ typedef struct DeviceGlobal {
 } DeviceGlobal;
 
 struct DeviceClass {
-    const char *name;    /* "virtio-blk-device" */
+    const char *name; /* "virtio-blk-device" */
     const char *summary;
     const char *bus_type;     /* the kind of bus it plugs into; NULL: wired by a board */
     const char *provides_bus; /* the kind of bus it offers; NULL for none */
@@ -76,7 +76,8 @@ struct Device {
         hwaddr base;
     } region[DEVICE_MAX_REGIONS];
     unsigned region_count;
-    IrqLine **irq_out; /* allocated by device_init_irq_out, set by whoever wires it; NULL: nowhere */
+    IrqLine *
+        *irq_out; /* allocated by device_init_irq_out, set by whoever wires it; NULL: nowhere */
     unsigned irq_out_count;
     IrqLine *irq_in; /* inputs the device offers, allocated by device_init_irq_in */
     unsigned irq_in_count;
@@ -125,11 +126,10 @@ Device *device_add(DeviceEnv *env, const char *options, GError **error);
 
 /* True when the text of a -device asks for help ("help", "NAME,help"), which is printed then. */
 bool device_help_asked(const char *options, FILE *out);
-void device_help(FILE *out);                        /* -device help */
+void device_help(FILE *out);                         /* -device help */
 bool device_class_help(const char *name, FILE *out); /* -device NAME,help; false when unknown */
 
-void device_env_init(DeviceEnv *env, Cpus *cpus, Memory *memory, Timers *timers,
-                     const LogSet *log);
+void device_env_init(DeviceEnv *env, Cpus *cpus, Memory *memory, Timers *timers, const LogSet *log);
 void device_env_finish(DeviceEnv *env); /* unrealizes and frees in reverse order */
 void device_env_reset(DeviceEnv *env);
 
@@ -151,8 +151,7 @@ void device_env_check_globals(DeviceEnv *env);
 
 /* For realize functions. Names are constant strings. */
 unsigned device_init_region(Device *dev, const char *name, const MmioOps *ops, uint64_t size_bytes);
-void device_init_irq_in(Device *dev, unsigned count,
-                        void (*set)(void *dev, unsigned n, int level));
+void device_init_irq_in(Device *dev, unsigned count, void (*set)(void *dev, unsigned n, int level));
 void device_init_irq_out(Device *dev, unsigned count);
 Bus *device_init_bus(Device *dev, const char *type, const char *name);
 Bus *bus_find(DeviceEnv *env, const char *name); /* NULL when unknown */

@@ -104,8 +104,8 @@ typedef struct Memory Memory;       /* the whole guest-physical space of one mac
 /* Where an address leads. Valid as long as the map is held (see memory_find). */
 typedef struct MemSection {
     MemRegion *region;
-    RamBlock *ram;           /* NULL for MMIO */
-    hwaddr offset;           /* of the address in the block or region */
+    RamBlock *ram;            /* NULL for MMIO */
+    hwaddr offset;            /* of the address in the block or region */
     uint64_t remaining_bytes; /* from the address to the region's end */
 } MemSection;
 
@@ -133,7 +133,8 @@ typedef struct MemoryListener {
     void *opaque;
 } MemoryListener;
 
-void memory_add_listener(Memory *memory, const MemoryListener *listener); /* replays what is there */
+void memory_add_listener(Memory *memory,
+                         const MemoryListener *listener); /* replays what is there */
 void memory_remove_listener(Memory *memory, const MemoryListener *listener);
 
 /*

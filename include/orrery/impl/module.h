@@ -28,8 +28,8 @@ ORR_BEGIN_DECLS
         uint32_t name_bytes, desc_bytes, type;                                                     \
         char name[8];                                                                              \
         char desc[(sizeof(text_) + 3) / 4 * 4];                                                    \
-    } orr_module_note = {sizeof(ORR_NOTE_NAME), sizeof(text_), ORR_NOTE_TYPE_MODULE,               \
-                         ORR_NOTE_NAME, text_}
+    } orr_module_note = { sizeof(ORR_NOTE_NAME), sizeof(text_), ORR_NOTE_TYPE_MODULE,              \
+                          ORR_NOTE_NAME, text_ }
 
 typedef struct ModuleInfo {
     char *path;

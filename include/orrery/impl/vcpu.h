@@ -37,12 +37,12 @@ const char *vcpu_state_name(VcpuState state);
 
 /* Why an accelerator's inner loop returned. */
 typedef enum VcpuExit {
-    VCPU_EXIT_KICKED,  /* exit_request, or an interrupt to look at */
-    VCPU_EXIT_HALTED,  /* wait-for-interrupt with nothing pending; vcpu->halted is set */
-    VCPU_EXIT_DEBUG,   /* breakpoint, watchpoint or single step */
-    VCPU_EXIT_ATOMIC,  /* the next instruction must run in an exclusive section */
-    VCPU_EXIT_YIELD,   /* spin hint: let others run */
-    VCPU_EXIT_ERROR,   /* the accelerator cannot go on; it has said why */
+    VCPU_EXIT_KICKED, /* exit_request, or an interrupt to look at */
+    VCPU_EXIT_HALTED, /* wait-for-interrupt with nothing pending; vcpu->halted is set */
+    VCPU_EXIT_DEBUG,  /* breakpoint, watchpoint or single step */
+    VCPU_EXIT_ATOMIC, /* the next instruction must run in an exclusive section */
+    VCPU_EXIT_YIELD,  /* spin hint: let others run */
+    VCPU_EXIT_ERROR,  /* the accelerator cannot go on; it has said why */
 } VcpuExit;
 
 typedef struct VcpuSched {
@@ -85,11 +85,11 @@ struct Vcpu {
      * entry in the work list), then release-stores exit_request, then kicks.
      */
     uint32_t exit_request ORR_ALIGNED(ORR_CACHE_LINE);
-    bool stop;           /* a pauser asks */
-    bool unplug;         /* the thread shall end */
-    bool debug_request;  /* a debugger asks for a stop */
-    bool work_pending;   /* the work list is not empty */
-    OrrPark park;        /* where the thread sleeps */
+    bool stop;              /* a pauser asks */
+    bool unplug;            /* the thread shall end */
+    bool debug_request;     /* a debugger asks for a stop */
+    bool work_pending;      /* the work list is not empty */
+    OrrPark park;           /* where the thread sleeps */
     const char *kick_cause; /* the last kicker's, for traces */
 
     /* Written by the vCPU's thread, read by anyone. */
@@ -105,7 +105,7 @@ struct Vcpu {
     pthread_t thread;
     bool thread_joinable; /* vcpu_start_thread made it */
     int32_t thread_id;    /* kernel's; 0 before it began */
-    uint64_t random;   /* seed of this vCPU's generator */
+    uint64_t random;      /* seed of this vCPU's generator */
     uint32_t epoch_stripe;
 
     /* Work queue: lock vcpu->work_lock. */

@@ -177,9 +177,9 @@ static const AccelOps null_ops = {
 
 /* -accel null,busy=on. The table ends with an empty entry. */
 static const PropDef null_props[] = {
-    {"busy", PROP_BOOL, offsetof(NullAccel, busy), .fallback = "off",
-     .help = "spin while in guest code instead of sleeping"},
-    {NULL},
+    { "busy", PROP_BOOL, offsetof(NullAccel, busy), .fallback = "off",
+      .help = "spin while in guest code instead of sleeping" },
+    { NULL },
 };
 
 /* Usable on this host? This one always is; KVM would try to open its device here. */
@@ -214,7 +214,7 @@ static const AccelDriver null_driver = {
 ORR_MODULE_NOTE("accel", "null", "null", "*", "executes nothing; the template for new accelerators",
                 "");
 
-static const AccelDriver *const null_drivers[] = {&null_driver, NULL};
+static const AccelDriver *const null_drivers[] = { &null_driver, NULL };
 
 ORR_ACCEL_MODULE_DECLARE(null);
 ORR_ACCEL_MODULE(null) = {

@@ -66,11 +66,11 @@ static const AccelOps qtest_ops = {
 };
 
 static const PropDef qtest_props[] = {
-    {"chardev", PROP_STRING, offsetof(QtestAccel, chardev_spec),
-     .help = "where commands come from: unix:PATH,server=on, stdio, fd:N (as -qtest gives it)"},
-    {"log", PROP_STRING, offsetof(QtestAccel, log_path),
-     .help = "file for a log of commands and answers (as -qtest-log gives it)"},
-    {NULL},
+    { "chardev", PROP_STRING, offsetof(QtestAccel, chardev_spec),
+      .help = "where commands come from: unix:PATH,server=on, stdio, fd:N (as -qtest gives it)" },
+    { "log", PROP_STRING, offsetof(QtestAccel, log_path),
+      .help = "file for a log of commands and answers (as -qtest-log gives it)" },
+    { NULL },
 };
 
 static bool qtest_setup_post(Accel *accel, GError **error)
@@ -95,10 +95,10 @@ static const AccelDriver qtest_driver = {
     .finish_machine = qtest_finish_machine,
 };
 
-ORR_MODULE_NOTE("accel", "qtest", "qtest", "*", "no guest code; devices and time driven over a socket",
-                "");
+ORR_MODULE_NOTE("accel", "qtest", "qtest", "*",
+                "no guest code; devices and time driven over a socket", "");
 
-static const AccelDriver *const qtest_drivers[] = {&qtest_driver, NULL};
+static const AccelDriver *const qtest_drivers[] = { &qtest_driver, NULL };
 
 ORR_ACCEL_MODULE_DECLARE(qtest);
 ORR_ACCEL_MODULE(qtest) = {

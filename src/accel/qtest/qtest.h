@@ -23,7 +23,7 @@ typedef struct QtestAccel {
     Chardev *chardev;
     FILE *log;
     int64_t opened_ns;
-    GString *line;     /* received and not yet complete */
+    GString *line; /* received and not yet complete */
     bool line_too_long;
     GPtrArray *taps;   /* QtestTap, owned */
     char *intercepted; /* id of the device whose lines are tapped, or NULL */

@@ -172,7 +172,7 @@ static void intercept(QtestAccel *qtest, char **words, bool inputs)
         } else {
             tap->device = dev;
             tap->before = dev->irq_out[i];
-            tap->proxy = (IrqLine){.set = tapped_output, .opaque = tap, .n = i};
+            tap->proxy = (IrqLine){ .set = tapped_output, .opaque = tap, .n = i };
             dev->irq_out[i] = &tap->proxy;
         }
         g_ptr_array_add(qtest->taps, tap);
@@ -434,26 +434,26 @@ static const struct {
     unsigned min_args, max_args;
     void (*run)(QtestAccel *qtest, char **words);
 } commands[] = {
-    {"readb", 1, 1, cmd_read_width},
-    {"readw", 1, 1, cmd_read_width},
-    {"readl", 1, 1, cmd_read_width},
-    {"readq", 1, 1, cmd_read_width},
-    {"writeb", 2, 2, cmd_write_width},
-    {"writew", 2, 2, cmd_write_width},
-    {"writel", 2, 2, cmd_write_width},
-    {"writeq", 2, 2, cmd_write_width},
-    {"read", 2, 2, cmd_read},
-    {"write", 3, 3, cmd_write},
-    {"b64read", 2, 2, cmd_b64read},
-    {"b64write", 3, 3, cmd_b64write},
-    {"memset", 3, 3, cmd_memset},
-    {"clock_step", 0, 1, cmd_clock_step},
-    {"clock_set", 1, 1, cmd_clock_set},
-    {"irq_intercept_in", 1, 1, cmd_irq_intercept_in},
-    {"irq_intercept_out", 1, 1, cmd_irq_intercept_out},
-    {"set_irq_in", 4, 4, cmd_set_irq_in},
-    {"endianness", 0, 0, cmd_endianness},
-    {"system_reset", 0, 0, cmd_reset},
+    { "readb", 1, 1, cmd_read_width },
+    { "readw", 1, 1, cmd_read_width },
+    { "readl", 1, 1, cmd_read_width },
+    { "readq", 1, 1, cmd_read_width },
+    { "writeb", 2, 2, cmd_write_width },
+    { "writew", 2, 2, cmd_write_width },
+    { "writel", 2, 2, cmd_write_width },
+    { "writeq", 2, 2, cmd_write_width },
+    { "read", 2, 2, cmd_read },
+    { "write", 3, 3, cmd_write },
+    { "b64read", 2, 2, cmd_b64read },
+    { "b64write", 3, 3, cmd_b64write },
+    { "memset", 3, 3, cmd_memset },
+    { "clock_step", 0, 1, cmd_clock_step },
+    { "clock_set", 1, 1, cmd_clock_set },
+    { "irq_intercept_in", 1, 1, cmd_irq_intercept_in },
+    { "irq_intercept_out", 1, 1, cmd_irq_intercept_out },
+    { "set_irq_in", 4, 4, cmd_set_irq_in },
+    { "endianness", 0, 0, cmd_endianness },
+    { "system_reset", 0, 0, cmd_reset },
 };
 
 void qtest_execute(QtestAccel *qtest, char *line)
@@ -536,8 +536,8 @@ bool qtest_server_open(QtestAccel *qtest, GError **error)
     qtest->taps = g_ptr_array_new_with_free_func(free_tap);
     qtest->opened_ns = host_monotonic_ns();
     if (qtest->log_path && strcmp(qtest->log_path, "none") != 0) {
-        qtest->log = strcmp(qtest->log_path, "/dev/fd/2") == 0 ? stderr
-                                                              : fopen(qtest->log_path, "we");
+        qtest->log =
+            strcmp(qtest->log_path, "/dev/fd/2") == 0 ? stderr : fopen(qtest->log_path, "we");
         if (!qtest->log) {
             return orr_fail(error, ORR_ERROR_IO, "cannot write the qtest log %s: %s",
                             qtest->log_path, g_strerror(errno));
