@@ -249,6 +249,11 @@ static void stopping_gives_it_back_for_a_while(void **state)
 {
     Tty tty = { 0 };
     int status;
+#ifdef __SANITIZE_THREAD__
+    /* ThreadSanitizer runs handlers late, so a stop inside one may never come. */
+    print_message("skipped: job control under ThreadSanitizer\n");
+    skip();
+#endif
 
     start(&tty, "mon:stdio", by_exit);
     for (unsigned i = 0; i < 3; i++) {
