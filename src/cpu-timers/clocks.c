@@ -81,6 +81,7 @@ int64_t timers_default_virtual_ns(Timers *timers)
         ns = orr_load_acquire(&timers->virtual_bias_ns);
         if (orr_load_acquire(&timers->running)) {
             ns += host_monotonic_ns();
+            orr_seqlock_read_after_counter();
         }
     } while (orr_seqlock_read_retry(&timers->seqlock, start));
     return ns;
@@ -162,6 +163,7 @@ static void set_running(Timers *timers, bool running)
     orr_mutex_lock(&timers->writer);
     if (timers->running != running) {
         orr_seqlock_write_begin(&timers->seqlock);
+        orr_seqlock_write_before_counter();
         orr_store_release(&timers->virtual_bias_ns,
                           timers->virtual_bias_ns + sign * host_monotonic_ns());
         orr_store_release(&timers->ticks_bias, timers->ticks_bias + sign * (int64_t)host_ticks());
