@@ -13,7 +13,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -21,23 +20,12 @@
 
 #define BATCH 64 /* packets a write */
 
-void orr_trace_ctf_say(const char *fmt, ...)
-{
-    g_autofree char *text = NULL;
-    va_list args;
-
-    va_start(args, fmt);
-    text = g_strdup_vprintf(fmt, args);
-    va_end(args);
-    fprintf(stderr, "%s: trace: %s\n", program_invocation_short_name, text);
-}
-
 static void report_disk(CtfSession *session, const char *what, int error)
 {
     if (!session->told_disk) {
         session->told_disk = true;
-        orr_trace_ctf_say("warning: cannot write %s/%s: %s; events are lost", session->path, what,
-                          g_strerror(error));
+        orr_trace_say("warning: cannot write %s/%s: %s; events are lost", session->path, what,
+                      g_strerror(error));
     }
 }
 
@@ -85,6 +73,7 @@ static bool write_file(int dir_fd, const char *name, const char *text)
     return !error;
 }
 
+/* False with ORR_ERROR_INVALID is the user's mistake; all else is a fault of the host's. */
 static bool open_dir(CtfSession *session, GError **error)
 {
     bool made = mkdir(session->path, 0777) == 0;
@@ -114,25 +103,42 @@ static void remove_dir(CtfSession *session)
     }
 }
 
+static void close_dir(CtfSession *session)
+{
+    if (session->dir_fd >= 0) {
+        close(session->dir_fd);
+    }
+    session->dir_fd = -1;
+}
+
 bool orr_trace_ctf_files_open(CtfSession *session, GError **error)
 {
     /* A flight recording has its metadata in each dump; here it shows that one can be made. */
     const char *name = session->flight ? ".metadata" : "metadata";
-    bool ok = open_dir(session, error);
+    g_autoptr(GError) why = NULL;
+    bool ok = open_dir(session, &why);
 
     if (ok && !write_file(session->dir_fd, name, session->metadata)) {
-        ok = orr_fail(error, ORR_ERROR_IO, "cannot write '%s/%s': %s", session->path, name,
+        ok = orr_fail(&why, ORR_ERROR_IO, "cannot write '%s/%s': %s", session->path, name,
                       g_strerror(errno));
         remove_dir(session);
     }
     if (ok && session->flight) {
         unlinkat(session->dir_fd, name, 0);
     }
-    if (!ok && session->dir_fd >= 0) {
-        close(session->dir_fd);
-        session->dir_fd = -1;
+    if (ok) {
+        return true;
     }
-    return ok;
+    close_dir(session);
+    if (g_error_matches(why, ORR_ERROR, ORR_ERROR_INVALID)) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return false;
+    }
+    /* A full or a read-only disk is no reason not to run the guest. */
+    session->told_disk = true;
+    orr_trace_say("warning: %s; %s", why->message,
+                  session->flight ? "nothing can be dumped" : "events are lost");
+    return true;
 }
 
 void orr_trace_ctf_files_close(CtfSession *session)
@@ -140,20 +146,17 @@ void orr_trace_ctf_files_close(CtfSession *session)
     if (session->flight && session->n_dumps == 0) {
         remove_dir(session);
     }
-    if (session->dir_fd >= 0) {
-        close(session->dir_fd);
-    }
-    session->dir_fd = -1;
+    close_dir(session);
 }
 
 /* ---- Streams to files ---- */
 
+/* Tried again with each batch: descriptors may be given back, and a disk have room again. */
 static bool open_stream(CtfSession *session, CtfStream *stream, const char *name)
 {
-    if (stream->fd < 0 && !stream->file_failed) {
+    if (stream->fd < 0 && session->dir_fd >= 0) {
         stream->fd = openat(session->dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (stream->fd < 0) {
-            stream->file_failed = true;
             report_disk(session, name, errno);
         }
     }
@@ -517,13 +520,17 @@ void orr_trace_ctf_files_dump(CtfSession *session, const char *why,
     g_autofree char *part = g_strdup_printf(".dump-%u", number);
     bool full = session->packet_bytes_kept + sizeof(CtfPacket) > session->options.flight_bytes;
     int error = 0, fd = -1;
-    bool ok = mkdirat(session->dir_fd, part, 0777) == 0;
+    bool ok;
 
+    if (session->dir_fd < 0 && !open_dir(session, NULL)) {
+        close_dir(session);
+    }
+    ok = mkdirat(session->dir_fd, part, 0777) == 0;
     if (ok) {
         fd = openat(session->dir_fd, part, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         ok = fd >= 0 && write_file(fd, "metadata", session->metadata);
     }
-    error = errno;
+    error = session->dir_fd < 0 ? ENOENT : errno;
     for (guint i = 0; i < snapshots->len && ok; i++) {
         ok = write_snapshot(session, fd, snapshots->pdata[i], between, &error);
     }
@@ -534,13 +541,15 @@ void orr_trace_ctf_files_dump(CtfSession *session, const char *why,
     }
     if (ok) {
         session->n_dumps++;
-        orr_trace_ctf_say("%s: the last %.3f s are in %s/%s%s", why, seconds, session->path, name,
-                          full ? " (size= has no room for more)" : "");
+        orr_trace_say("%s: the last %.3f s are in %s/%s%s", why, seconds, session->path, name,
+                      full ? " (size= has no room for more)" : "");
     } else {
-        orr_trace_ctf_say("warning: %s: cannot write %s/%s: %s", why, session->path, name,
-                          g_strerror(error));
+        orr_trace_say("warning: %s: cannot write %s/%s: %s", why, session->path, name,
+                      g_strerror(error));
         if (fd >= 0) {
             remove_dump(session, fd, part);
+        } else if (session->dir_fd >= 0) {
+            unlinkat(session->dir_fd, part, AT_REMOVEDIR);
         }
     }
     if (fd >= 0) {

@@ -177,11 +177,10 @@ struct CtfStream {
     uint64_t expired;     /* flight recording: events that have grown too old */
     uint64_t lost_before; /* flight recording: events_discarded of the last packet let go */
     /* The file. */
-    int fd;           /* -1 before the first packet */
-    bool file_failed; /* it could not be created */
-    off_t offset;     /* where the first packet of the queue belongs */
-    uint64_t seq;     /* and its packet_seq_num */
-    uint64_t told;    /* events_discarded of the last packet written */
+    int fd;        /* -1 before the first packet, and while it cannot be created */
+    off_t offset;  /* where the first packet of the queue belongs */
+    uint64_t seq;  /* and its packet_seq_num */
+    uint64_t told; /* events_discarded of the last packet written */
 };
 
 CtfStream *orr_trace_ctf_stream_create(CtfSession *session, const CtfRing *ring);
@@ -217,8 +216,8 @@ struct CtfSession {
     uint64_t n_streams;                                     /* ever */
     char *metadata;                                         /* its text */
     char *path;                                             /* of the directory */
-    int dir_fd;
-    bool own_dir; /* was made for this session */
+    int dir_fd;                                             /* -1: there is none to write to */
+    bool own_dir;                                           /* was made for this session */
     uint64_t flushed_ns;
     /* Flight recording. */
     uint64_t packet_bytes_kept;
@@ -237,7 +236,10 @@ uint64_t orr_trace_ctf_session_lost(const CtfSession *session);
 /* TSDL for all events of this build. Caller frees. */
 char *orr_trace_ctf_metadata(const CtfSession *session, int64_t realtime_offset_ns);
 
-/* Makes the directory, with the metadata in it unless it is a flight recording. */
+/*
+ * Makes the directory, with the metadata in it unless it is a flight recording. Where the host
+ * refuses, that is said, dir_fd is -1, and all events will be lost. False: the directory is not fit.
+ */
 bool orr_trace_ctf_files_open(CtfSession *session, GError **error);
 /* Writes a stream's packets: those that are full, or all. `last`: nothing follows. */
 void orr_trace_ctf_files_write(CtfSession *session, CtfStream *stream, bool all, bool last);
@@ -247,8 +249,5 @@ void orr_trace_ctf_files_expire(CtfSession *session, uint64_t now_ns);
 void orr_trace_ctf_files_dump(CtfSession *session, const char *why,
                               void (*between)(CtfSession *session));
 void orr_trace_ctf_files_close(CtfSession *session);
-
-/* One line on stderr, with the program's name. */
-void orr_trace_ctf_say(const char *fmt, ...) ORR_PRINTF(1, 2);
 
 #endif

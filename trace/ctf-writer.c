@@ -82,9 +82,9 @@ static void report_rings(CtfSession *session, const CtfStream *stream)
 {
     if (stream->ring_lost && !session->told_rings) {
         session->told_rings = true;
-        orr_trace_ctf_say("warning: events come faster than they can be written to %s; some are "
-                          "lost (ring= gives threads more room)",
-                          session->path);
+        orr_trace_say("warning: events come faster than they can be written to %s; some are "
+                      "lost (ring= gives threads more room)",
+                      session->path);
     }
 }
 
@@ -205,8 +205,8 @@ static void dump_if_due(CtfSession *session, uint64_t now_ns, bool final)
     }
     orr_trace_ctf_files_dump(session, why, between_writes);
     if (due & CTF_CAUSE_TRIGGER && session->n_trigger_dumps == TRIGGER_DUMPS_MAX) {
-        orr_trace_ctf_say("that was dump %u by a trigger; no trigger dumps any more",
-                          session->n_trigger_dumps);
+        orr_trace_say("that was dump %u by a trigger; no trigger dumps any more",
+                      session->n_trigger_dumps);
     }
 }
 
@@ -445,11 +445,11 @@ static void report_end(const CtfSession *session)
     uint64_t lost = orr_load_relaxed(&recorder.lost);
 
     if (lost) {
-        orr_trace_ctf_say("warning: %" G_GUINT64_FORMAT " events are missing in %s", lost,
-                          session->path);
+        orr_trace_say("warning: %" G_GUINT64_FORMAT " events are missing in %s", lost,
+                      session->path);
     }
-    if (!session->options.dir && (!session->flight || session->n_dumps)) {
-        orr_trace_ctf_say("recorded in %s", session->path);
+    if (!session->options.dir && session->dir_fd >= 0 && (!session->flight || session->n_dumps)) {
+        orr_trace_say("recorded in %s", session->path);
     }
 }
 

@@ -104,12 +104,17 @@ typedef struct TraceBackend {
     void (*emit)(const TraceEvent *event, const void *args);
 } TraceBackend;
 
+/* One line on stderr, with the program's name. */
+void orr_trace_say(const char *fmt, ...) ORR_PRINTF(1, 2);
+
 extern const TraceBackend orr_trace_log_backend;
 extern const TraceBackend orr_trace_ust_backend;
 extern const TraceBackend orr_trace_ctf_backend;
 
 uint64_t orr_trace_log_lost(void);
 void orr_trace_log_thread_renamed(void);
+
+uint64_t orr_trace_ust_lost(void);
 
 uint64_t orr_trace_ctf_lost(void);
 void orr_trace_ctf_thread_renamed(void);

@@ -8,6 +8,7 @@
 #include "trace/internal.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -42,6 +43,17 @@ static struct {
     bool given;   /* there was a -trace */
     uint8_t open; /* back ends that are open */
 } trace_state;
+
+void orr_trace_say(const char *fmt, ...)
+{
+    g_autofree char *text = NULL;
+    va_list args;
+
+    va_start(args, fmt);
+    text = g_strdup_vprintf(fmt, args);
+    va_end(args);
+    fprintf(stderr, "%s: trace: %s\n", program_invocation_short_name, text);
+}
 
 /* ---- The nearest name ---- */
 
@@ -668,7 +680,7 @@ void orr_trace_stop(void)
 
 uint64_t orr_trace_lost(void)
 {
-    return orr_trace_log_lost() + orr_trace_ctf_lost();
+    return orr_trace_log_lost() + orr_trace_ust_lost() + orr_trace_ctf_lost();
 }
 
 char *orr_trace_dump(GError **error)

@@ -6,6 +6,7 @@
 #ifndef ORRERY_TRACE_UST_PROVIDER_H
 #define ORRERY_TRACE_UST_PROVIDER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct TraceUstProvider {
@@ -13,7 +14,9 @@ typedef struct TraceUstProvider {
     uint32_t n_events;
     uint64_t stamp; /* TraceSubsystem.stamp */
     const char *subsystem;
-    void (*const *emit)(const void *record); /* n_events of them */
+    /* n_events of them; false: no session of LTTng's has the event on, it went nowhere. */
+    bool (*const *emit)(const void *record);
+    const char *socket; /* the name of a session daemon's socket, with LTTng-UST's version in it */
 } TraceUstProvider;
 
 #endif

@@ -95,8 +95,13 @@ int main(int argc, char **argv)
 
         printf("ready\n");
         fflush(stdout);
-        while (poll(&pfd, 1, 0) == 0) {
+        for (bool told = false; poll(&pfd, 1, 0) == 0;) {
             emit_all();
+            if (!told && orr_trace_lost() > 0) {
+                printf("lost\n");
+                fflush(stdout);
+                told = true;
+            }
         }
     }
     emit_all();

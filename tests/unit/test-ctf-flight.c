@@ -398,6 +398,31 @@ static void test_dump_fails(void **state)
     assert_int_equal(ctf_count_text(text, "dump-1: File too large"), 1);
 }
 
+/* A directory that could not be made is tried again for each dump. */
+static void test_directory_comes_late(void **state)
+{
+    CtfFixture *f = *state;
+    g_autofree char *parent = g_build_filename(f->dir, "late", NULL);
+    g_autofree char *text = NULL;
+
+    g_free(f->trace);
+    f->trace = g_build_filename(parent, "trace", NULL);
+    ctf_hush(f);
+    ctf_record(f, "cpus:wake", ",flight=10m");
+    emit_wakes(0, 100);
+    g_free(orr_trace_dump(NULL));
+    orr_trace_ctf_sync();
+    orr_trace_ctf_sync();
+    assert_int_equal(g_mkdir(parent, 0700), 0);
+    g_free(orr_trace_dump(NULL));
+    assert_int_equal(read_dump(f, 2).n, 100);
+    orr_trace_stop();
+    text = ctf_said(f);
+    assert_int_equal(ctf_count_text(text, "No such file or directory; nothing can be dumped"), 1);
+    assert_int_equal(ctf_count_text(text, "dump-1: No such file or directory"), 1);
+    assert_int_equal(orr_trace_lost(), 0);
+}
+
 /* ---- Conditions ---- */
 
 /* What of 100 events cpus:wake, times 10 of each of 10 vCPUs, these options let through. */
@@ -576,6 +601,7 @@ int main(void)
         TEST(test_panic_at_exit),
         TEST(test_signal),
         TEST(test_dump_fails),
+        TEST(test_directory_comes_late),
         TEST(test_filters),
         TEST(test_filter_for_the_log),
         TEST(test_sample_by_thread),

@@ -72,14 +72,7 @@ static void test_directory_refused(void **state)
 {
     CtfFixture *f = *state;
 
-    ctf_option("cpus:*,backend=ctf,dir=%s/no/such", f->dir);
-    ctf_start_refused("cannot create the trace directory");
-    /* For root, too, nothing can be made in /proc. */
-    ctf_option("cpus:*,backend=ctf,dir=/proc/trace");
-    ctf_start_refused("cannot create the trace directory '/proc/trace'");
     assert_true(g_file_set_contents(f->trace, "mine", -1, NULL));
-    ctf_option("cpus:*,backend=ctf,dir=%s", f->trace);
-    ctf_start_refused("cannot open the trace directory");
     ctf_option("cpus:*,backend=ctf,dir=%s", f->dir);
     ctf_start_refused("is not empty; remove it, or name another by dir=");
     assert_int_equal(g_remove(f->trace), 0);
@@ -637,6 +630,78 @@ static void test_disk_full_for_a_while(void **state)
     assert_int_equal(ctf_child_status(pid), 0);
 }
 
+/* Where there is no directory to be had the program runs on; it is said once, and counted. */
+static void test_directory_unwritable(void **state)
+{
+    CtfFixture *f = *state;
+    g_autofree char *nowhere = g_build_filename(f->dir, "no", "such", NULL);
+    g_autofree char *file = g_build_filename(f->dir, "file", NULL);
+    /* For root, too, nothing can be made in /proc. */
+    const char *const paths[] = { nowhere, "/proc/trace", file };
+    const char *const messages[] = { "cannot create the trace directory",
+                                     "cannot create the trace directory '/proc/trace'",
+                                     "cannot open the trace directory" };
+
+    assert_true(g_file_set_contents(file, "mine", -1, NULL));
+    for (size_t i = 0; i < G_N_ELEMENTS(paths); i++) {
+        g_autofree char *text = NULL;
+
+        ctf_hush(f);
+        ctf_option("cpus:*,backend=ctf,dir=%s", paths[i]);
+        ctf_start();
+        for (uint32_t j = 0; j < 10000; j++) {
+            trace_cpus_halt(j);
+        }
+        orr_trace_stop();
+        text = ctf_said(f);
+        assert_int_equal(orr_trace_lost(), 10000);
+        assert_int_equal(ctf_count_text(text, "\n"), 2);
+        assert_int_equal(ctf_count_text(text, messages[i]), 1);
+        assert_int_equal(ctf_count_text(text, "; events are lost\n"), 1);
+        assert_int_equal(ctf_count_text(text, "10000 events are missing in"), 1);
+    }
+}
+
+/* No descriptor to be had for a thread's file: it has one when there is, and the rest is counted. */
+static void test_no_descriptor_for_a_while(void **state)
+{
+    CtfFixture *f = *state;
+    g_autofree char *text = NULL;
+    uint64_t n = 0;
+    CtfSums sums;
+    pid_t pid;
+
+    ctf_hush(f);
+    pid = fork();
+    if (pid == 0) {
+        struct rlimit before, limit;
+        int lowest;
+
+        ctf_record(f, "cpus:wake", "");
+        orr_trace_ctf_sync();
+        getrlimit(RLIMIT_NOFILE, &before);
+        lowest = dup(STDIN_FILENO);
+        close(lowest);
+        limit = before;
+        limit.rlim_cur = (rlim_t)lowest;
+        for (unsigned i = 0; i < 3; i++) {
+            setrlimit(RLIMIT_NOFILE, i < 2 ? &limit : &before);
+            for (unsigned j = 0; j < 1000; j++) {
+                trace_cpus_wake(0, "kick", n++);
+            }
+            orr_trace_ctf_sync();
+        }
+        orr_trace_stop();
+        sums = ctf_read_dir(f->trace, 0, NULL, NULL);
+        _exit(sums.n_events == 1000 && sums.n_discarded == 2000 && orr_trace_lost() == 2000 ? 0
+                                                                                            : 3);
+    }
+    assert_int_equal(ctf_child_status(pid), 0);
+    text = ctf_said(f);
+    assert_int_equal(ctf_count_text(text, "Too many open files; events are lost"), 1);
+    assert_int_equal(ctf_count_text(text, "2000 events are missing in"), 1);
+}
+
 static void test_directory_gone(void **state)
 {
     CtfFixture *f = *state;
@@ -676,6 +741,8 @@ int main(void)
         TEST(test_exit),
         TEST(test_disk_full),
         TEST(test_disk_full_for_a_while),
+        TEST(test_directory_unwritable),
+        TEST(test_no_descriptor_for_a_while),
         TEST(test_directory_gone),
     };
 
