@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A view: what one vCPU has cached about one way of seeing memory, laid out for generated code. The
+ * idea to hold: a view belongs to a key (address space, privilege, and whatever else decides
+ * about translation), so a change of address space selects another view and flushes nothing.
+ *
+ * While guest code runs, one host register points at the view's `tlb` member; everything is at a constant
+ * distance from there. The table is reserved at its largest and grows by a wider mask, so neither
+ * the pointer nor the code changes.
+ *
+ * Thread: the vCPU's, except that any thread may take write permission back (TCG_TLB_EMPTY stored to a
+ * tag of `store`, with atomics); see tlb.c.
+ */
+#ifndef ORRERY_TCG_VIEW_H
+#define ORRERY_TCG_VIEW_H
+
+#include <stdint.h>
+
+#include <glib.h>
+
+#define TCG_PAGE_BITS 12
+#define TCG_PAGE_MASK ((UINT64_C(1) << TCG_PAGE_BITS) - 1)
+
+/*
+ * Entry of address va is table[(va >> 12) & mask]. An access of n bytes at va hits when
+ * ((va + n - 1) & ~0xfff) == tag, so one that crosses a page's end never does; its host address is then
+ * va + addend. Atomics also want va to be aligned. A tag with any of the low 12 bits set never hits.
+ */
+typedef struct TcgTlbEntry {
+    uint64_t tag;
+    uintptr_t addend;
+} TcgTlbEntry;
+
+#define TCG_TLB_ENTRY_SHIFT 4
+#define TCG_TLB_EMPTY UINT64_MAX
+#define TCG_TLB_SLOW UINT64_C(1) /* translated, but each access asks: MMIO, ROM, watched writes */
+#define TCG_TLB_MIN_BITS 8
+#define TCG_TLB_MAX_BITS 16
+#define TCG_TLB_MAX (1u << TCG_TLB_MAX_BITS)
+
+/* From pc to code. tag is pc | flags, where flags (bit 0) are TcgTb.flags' lowest bit. */
+typedef struct TcgJump {
+    uint64_t tag;
+    const void *code;
+} TcgJump;
+
+#define TCG_JUMP_BITS 12
+#define TCG_JUMP_SIZE (1u << TCG_JUMP_BITS)
+#define TCG_JUMP_EMPTY UINT64_MAX
+/* Index of a tag: (tag >> 1) & (size - 1), as a byte offset (tag << 3) & ((size - 1) << 4). */
+
+/* The part that generated code reads. */
+typedef struct TcgViewFast {
+    TcgJump jumps[TCG_JUMP_SIZE];
+    uint64_t reserved[6];
+    uint64_t load_mask; /* byte offset mask: (entries - 1) << TCG_TLB_ENTRY_SHIFT */
+    uint64_t store_mask;
+    TcgTlbEntry load[TCG_TLB_MAX]; /* the view pointer of generated code points here */
+    TcgTlbEntry store[TCG_TLB_MAX];
+} TcgViewFast;
+
+#define TCG_VIEW_BASE G_STRUCT_OFFSET(TcgViewFast, load)
+#define TCG_VIEW_OFFSET(member_) ((int32_t)(G_STRUCT_OFFSET(TcgViewFast, member_) - TCG_VIEW_BASE))
+
+#endif
