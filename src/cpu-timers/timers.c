@@ -240,7 +240,11 @@ static bool run_list(Timers *timers, ClockType clock, bool lockless)
         list->firing = timer;
         list->firing_thread = orr_thread_id();
         orr_mutex_unlock(&list->lock);
-        trace_timers_timer_fire(timer, timer->name, clock, now - deadline);
+        if (trace_timers_timer_fire_enabled()) {
+            /* Those before it may have taken their time. */
+            trace_timers_timer_fire(timer, timer->name, clock,
+                                    clock_get_ns(timers, clock) - deadline);
+        }
         timer->fire(timer->opaque);
         ran = true;
         orr_mutex_lock(&list->lock);

@@ -48,6 +48,11 @@ Cpus *cpus_create(Timers *timers, Memory *memory, const LogSet *log)
     return cpus;
 }
 
+void cpus_set_guest_os(Cpus *cpus, GuestOs *os)
+{
+    cpus->guest_os = os;
+}
+
 void cpus_destroy(Cpus *cpus)
 {
     if (!cpus) {
@@ -156,6 +161,18 @@ void machine_unlock(Cpus *cpus)
         return;
     }
     orr_mutex_unlock(&cpus->lock);
+}
+
+void machine_lock_wait_for(Cpus *cpus, OrrCond *cond, const char *site)
+{
+    const char *before = cpus->lock_site;
+
+    if (G_UNLIKELY(before)) {
+        cpus->lock_site = NULL;
+        trace_cpus_machine_lock_hold(before, (uint64_t)(host_monotonic_ns() - cpus->lock_since_ns));
+    }
+    orr_cond_wait(cond, &cpus->lock);
+    lock_taken(cpus, site);
 }
 
 bool machine_locked(const Cpus *cpus)

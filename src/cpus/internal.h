@@ -27,6 +27,7 @@ struct Cpus {
     /* Constant after set-up. */
     Timers *timers;
     Memory *memory;
+    GuestOs *guest_os;
     const LogSet *log;
     Accel *accel;
     CpusHooks hooks;
@@ -75,6 +76,9 @@ void set_current_vcpu(Vcpu *vcpu);
 #define CPUS_FOREACH(cpus_, vcpu_)                                                                 \
     for (guint i_##vcpu_ = 0; i_##vcpu_ < (cpus_)->slots->len; i_##vcpu_++)                        \
         if (((vcpu_) = g_ptr_array_index((cpus_)->slots, i_##vcpu_)) != NULL)
+
+/* Waits on a condition of the machine lock; in the trace it is not held meanwhile. */
+void machine_lock_wait_for(Cpus *cpus, OrrCond *cond, const char *site);
 
 /* Runs what is queued. The vCPU's thread, no lock held. */
 void vcpu_process_work(Vcpu *vcpu);

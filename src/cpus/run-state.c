@@ -92,7 +92,7 @@ void pause_vcpus(Cpus *cpus)
     trace_cpus_pause_begin(cpus->count);
     ask_to_stop(cpus, self);
     while (!all_stopped(cpus, self)) {
-        orr_cond_wait(&cpus->pause_cond, &cpus->lock);
+        machine_lock_wait_for(cpus, &cpus->pause_cond, __func__);
         ask_to_stop(cpus, self);
     }
     trace_cpus_pause_end(cpus->count, (uint64_t)(host_monotonic_ns() - start));

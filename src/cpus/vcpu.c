@@ -68,6 +68,7 @@ Vcpu *vcpu_create(Cpus *cpus, const TargetOps *target, const char *model, GError
     vcpu->memory = cpus->memory;
     vcpu->timers = cpus->timers;
     vcpu->log = cpus->log;
+    vcpu->guest_os = cpus->guest_os;
     vcpu->name = g_strdup_printf("cpu %u/%s", index, accel->ops->name);
     vcpu->stopped = true;
     vcpu->epoch_stripe = index;
@@ -116,7 +117,7 @@ bool vcpu_plug(Vcpu *vcpu, GError **error)
         return false;
     }
     while (!vcpu->created) {
-        orr_cond_wait(&cpus->lifecycle_cond, &cpus->lock);
+        machine_lock_wait_for(cpus, &cpus->lifecycle_cond, __func__);
     }
     accel_synchronize_post_init(vcpu);
     trace_cpus_plug(vcpu->accel.index);
@@ -144,7 +145,7 @@ void vcpu_unplug(Vcpu *vcpu)
     orr_store_release(&vcpu->unplug, true);
     vcpu_kick(vcpu, "unplug");
     while (!vcpu->destroyed) {
-        orr_cond_wait(&cpus->lifecycle_cond, &cpus->lock);
+        machine_lock_wait_for(cpus, &cpus->lifecycle_cond, __func__);
     }
     set_slot(cpus, index, NULL);
     /* A pauser may be waiting for a vCPU that is no more. */

@@ -95,7 +95,7 @@ void vcpu_run_on(Vcpu *vcpu, VcpuWorkFn *fn, void *data)
     }
     enqueue(vcpu, &work);
     while (!work.done) {
-        orr_cond_wait(&vcpu->cpus->work_cond, &vcpu->cpus->lock);
+        machine_lock_wait_for(vcpu->cpus, &vcpu->cpus->work_cond, __func__);
     }
 }
 

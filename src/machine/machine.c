@@ -12,6 +12,10 @@
 #include "orrery/impl/blockdev.h"
 #include "orrery/impl/chardev.h"
 #include "orrery/impl/error.h"
+#include "orrery/impl/guest-os.h"
+#include "orrery/impl/trace.h"
+
+#include "trace/trace-hw.h"
 
 #define DEFAULT_ACCEL "interp"
 
@@ -311,6 +315,7 @@ static bool reset_all(Machine *machine, bool first, GError **error)
     unsigned left = cpus_count(machine->cpus);
 
     device_env_reset(&machine->env);
+    guest_os_reset(machine->guest_os);
     /* Indices may have holes where vCPUs were unplugged. */
     for (unsigned i = 0; left > 0; i++) {
         Vcpu *vcpu = cpus_get(machine->cpus, i);
@@ -328,6 +333,7 @@ static void on_reset(void *opaque, const char *cause)
     Machine *machine = opaque;
     GError *error = NULL;
 
+    trace_hw_machine_reset(cause);
     if (!reset_all(machine, false, &error)) {
         orr_report_error("the machine cannot be reset: %s", error->message);
         g_error_free(error);
@@ -338,7 +344,7 @@ static void on_reset(void *opaque, const char *cause)
     }
 }
 
-static void make_core(Machine *machine)
+static bool make_core(Machine *machine, GError **error)
 {
     CpusHooks hooks = { .reset = on_reset, .opaque = machine };
 
@@ -349,15 +355,17 @@ static void make_core(Machine *machine)
     cpus_set_hooks(machine->cpus, &hooks);
     device_env_init(&machine->env, machine->cpus, machine->memory, machine->timers,
                     machine->options->log);
+    machine->guest_os = guest_os_create(machine->memory, orr_trace_guest(), error);
+    cpus_set_guest_os(machine->cpus, machine->guest_os);
+    return machine->guest_os != NULL;
 }
 
 static bool make_all(Machine *machine, const GArray *pairs, GError **error)
 {
     if (!machine_set_props(machine, pairs, error) || !check_limits(machine, error) ||
-        !parse_cpu(machine, error)) {
+        !parse_cpu(machine, error) || !make_core(machine, error)) {
         return false;
     }
-    make_core(machine);
     if (!choose_accel(machine, pair_value(pairs, "accel"), error)) {
         return false;
     }
@@ -434,6 +442,7 @@ void machine_destroy(Machine *machine)
     if (cpus) {
         machine_unlock(cpus);
         cpus_destroy(cpus);
+        guest_os_destroy(machine->guest_os);
         memory_destroy(machine->memory);
         timers_destroy(machine->timers);
     }

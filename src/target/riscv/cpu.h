@@ -9,6 +9,7 @@
 #define ORRERY_TARGET_RISCV_CPU_H
 
 #include "orrery/impl/cpus.h"
+#include "orrery/impl/guest-os.h"
 
 ORR_BEGIN_DECLS
 
@@ -129,6 +130,8 @@ typedef struct RiscvCpu {
     uint64_t mip_lines;
     bool stimer_pending;
     Timer stimer;
+    /* Since when each interrupt is pending, 0 where that is not known. Atomics; for the trace. */
+    int64_t irq_raised_ns[16];
 
     uint64_t mhartid;
     uint64_t exts;          /* RvExt bits of decode.h that are enabled */
@@ -150,6 +153,8 @@ typedef struct RiscvCpu {
     } feature;
 
     IrqLine irq[16]; /* inputs by interrupt number; lockless */
+
+    GuestVcpu guest; /* what traces have seen of the guest's tasks */
 } RiscvCpu;
 
 static inline RiscvCpu *riscv_cpu(Vcpu *vcpu)

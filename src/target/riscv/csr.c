@@ -19,6 +19,7 @@
 #include "target/riscv/internal.h"
 
 #include "target/riscv/csr-list.h"
+#include "target/riscv/guest.h"
 
 typedef struct CsrDef CsrDef;
 
@@ -281,6 +282,9 @@ static RvCsrResult write_status(RiscvCpu *cpu, uint64_t value, uint64_t writable
     cpu->mstatus = value;
 
     changed = old ^ value;
+    if ((changed & value & RV_MSTATUS_SIE) && trace_guest_task_switch_enabled()) {
+        riscv_guest_interrupts_on(cpu);
+    }
     translation = RV_MSTATUS_SUM | RV_MSTATUS_MXR | RV_MSTATUS_MPRV;
     if (value & RV_MSTATUS_MPRV) {
         translation |= RV_MSTATUS_MPP;
@@ -337,9 +341,11 @@ static RvCsrResult csr_write_sie(RiscvCpu *cpu, const CsrDef *def, const CsrWrit
  */
 static RvCsrResult write_mip(RiscvCpu *cpu, uint64_t writable, const CsrWrite *w)
 {
-    writable &= w->mask;
-    orr_fetch_and(&cpu->mip_soft, ~(writable & ~w->value));
-    orr_fetch_or(&cpu->mip_soft, writable & w->value);
+    uint64_t set = writable & w->mask & w->value, clear = writable & w->mask & ~w->value;
+
+    riscv_irq_fell(cpu, orr_fetch_and(&cpu->mip_soft, ~clear) & clear);
+    riscv_irq_rises(cpu, set & ~orr_load_relaxed(&cpu->mip_soft));
+    orr_fetch_or(&cpu->mip_soft, set);
     return result_irq(cpu);
 }
 
@@ -415,6 +421,9 @@ static RvCsrResult csr_write_satp(RiscvCpu *cpu, const CsrDef *def, const CsrWri
         return RV_CSR_OK;
     }
     cpu->satp = w->value;
+    if (trace_guest_satp_enabled()) {
+        riscv_guest_satp(cpu);
+    }
     return RV_CSR_OK_MMU;
 }
 

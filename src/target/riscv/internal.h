@@ -7,6 +7,7 @@
 #define ORRERY_TARGET_RISCV_INTERNAL_H
 
 #include "target/riscv/cpu.h"
+#include "trace/trace-hw.h"
 
 #define RV_MIP_BIT(irq) (UINT64_C(1) << (irq))
 
@@ -35,6 +36,28 @@ bool riscv_pmp_write_addr(RiscvCpu *cpu, unsigned entry, uint64_t value);
 /* Brings stimer and stimer_pending in line with stimecmp and menvcfg.STCE. The hart's thread. */
 void riscv_stimer_init(RiscvCpu *cpu);
 void riscv_stimer_update(RiscvCpu *cpu);
+
+/*
+ * For the trace: bits that are about to be set in mip, bits that have been cleared, and the taking of
+ * an interrupt. Any thread; delivery is the hart's. When all three events are off nothing is noted.
+ */
+void riscv_trace_raise(RiscvCpu *cpu, uint64_t bits);
+void riscv_trace_lower(RiscvCpu *cpu, uint64_t bits);
+void riscv_trace_deliver(RiscvCpu *cpu, unsigned irq);
+
+static inline void riscv_irq_rises(RiscvCpu *cpu, uint64_t bits)
+{
+    if (G_UNLIKELY(trace_hw_irq_raise_enabled() || trace_hw_irq_deliver_enabled())) {
+        riscv_trace_raise(cpu, bits);
+    }
+}
+
+static inline void riscv_irq_fell(RiscvCpu *cpu, uint64_t bits)
+{
+    if (G_UNLIKELY(trace_hw_irq_lower_enabled() || trace_hw_irq_deliver_enabled())) {
+        riscv_trace_lower(cpu, bits);
+    }
+}
 
 /* The legal value for mepc and sepc: instruction addresses are multiples of 2, or of 4 without C. */
 static inline uint64_t riscv_epc_mask(const RiscvCpu *cpu)

@@ -7,6 +7,7 @@
  * Ordering: who raises an interrupt stores it, then reads mie; the hart that enables one stores mie,
  * then reads mip. Both are sequentially consistent, so at least one of them sees the other.
  */
+#include "target/riscv/guest.h"
 #include "target/riscv/internal.h"
 
 /* ---- Pending interrupts. */
@@ -81,9 +82,12 @@ void riscv_set_irq(RiscvCpu *cpu, unsigned irq, int level)
         return;
     }
     if (!level) {
-        orr_fetch_and(word, ~bit);
-    } else if (!(orr_fetch_or(word, bit) & bit)) {
-        tell_accel(cpu, bit);
+        riscv_irq_fell(cpu, orr_fetch_and(word, ~bit) & bit);
+    } else {
+        riscv_irq_rises(cpu, bit & ~orr_load_relaxed(word));
+        if (!(orr_fetch_or(word, bit) & bit)) {
+            tell_accel(cpu, bit);
+        }
     }
 }
 
@@ -118,6 +122,9 @@ static void stimer_fire(void *opaque)
     if (!(orr_load_relaxed(&cpu->menvcfg) & RV_ENVCFG_STCE) || !stimer_reached(cpu)) {
         return;
     }
+    if (!orr_load_relaxed(&cpu->stimer_pending)) {
+        riscv_irq_rises(cpu, RV_MIP_BIT(RV_IRQ_STI));
+    }
     orr_store_seq_cst(&cpu->stimer_pending, true);
     tell_accel(cpu, RV_MIP_BIT(RV_IRQ_STI));
 }
@@ -136,13 +143,16 @@ void riscv_stimer_update(RiscvCpu *cpu)
      * False before the clock is read: a timer that fires in between for the new value is not lost,
      * since then the comparison below is true as well.
      */
-    orr_store_seq_cst(&cpu->stimer_pending, false);
+    if (orr_exchange(&cpu->stimer_pending, false)) {
+        riscv_irq_fell(cpu, RV_MIP_BIT(RV_IRQ_STI));
+    }
     if (!(cpu->menvcfg & RV_ENVCFG_STCE)) {
         timer_disarm(&cpu->stimer);
         return;
     }
     if (stimer_reached(cpu)) {
         timer_disarm(&cpu->stimer);
+        riscv_irq_rises(cpu, RV_MIP_BIT(RV_IRQ_STI));
         orr_store_seq_cst(&cpu->stimer_pending, true);
         return;
     }
@@ -212,6 +222,12 @@ void riscv_enter_trap(RiscvCpu *cpu, bool interrupt, unsigned cause, uint64_t tv
                 riscv_cause_name(interrupt, cause), cause, cpu->pc, tval, "US?M"[cpu->priv & 3],
                 to_s ? 'S' : 'M');
     }
+    if (interrupt && trace_hw_irq_deliver_enabled()) {
+        riscv_trace_deliver(cpu, cause);
+    }
+    if (riscv_guest_watched()) {
+        riscv_guest_trap(cpu, interrupt, cause, tval, to_s ? RV_PRIV_S : RV_PRIV_M);
+    }
     if (to_s) {
         status &= ~(RV_MSTATUS_SPP | RV_MSTATUS_SPIE | RV_MSTATUS_SIE);
         status |= cpu->priv == RV_PRIV_S ? RV_MSTATUS_SPP : 0;
@@ -252,12 +268,16 @@ bool riscv_mret(RiscvCpu *cpu)
     cpu->mstatus = status;
     cpu->priv = (uint8_t)to;
     cpu->pc = cpu->mepc;
+    if (riscv_guest_watched()) {
+        riscv_guest_return(cpu, RV_PRIV_M);
+    }
     return true;
 }
 
 bool riscv_sret(RiscvCpu *cpu)
 {
     uint64_t status = cpu->mstatus;
+    RvPriv from = (RvPriv)cpu->priv;
 
     if (cpu->priv < RV_PRIV_S || (cpu->priv == RV_PRIV_S && (status & RV_MSTATUS_TSR))) {
         return false;
@@ -268,6 +288,9 @@ bool riscv_sret(RiscvCpu *cpu)
     cpu->priv = cpu->mstatus & RV_MSTATUS_SPP ? RV_PRIV_S : RV_PRIV_U;
     cpu->mstatus = status;
     cpu->pc = cpu->sepc;
+    if (riscv_guest_watched()) {
+        riscv_guest_return(cpu, from);
+    }
     return true;
 }
 
