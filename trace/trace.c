@@ -38,6 +38,7 @@ static struct {
     uint8_t default_backends;
     char *file;            /* file= */
     char *log_file;        /* -D */
+    char *guest;           /* guest= */
     GPtrArray *conditions; /* of TraceCondition */
     TraceCtfOptions ctf;
     bool given;   /* there was a -trace */
@@ -260,7 +261,7 @@ static GPtrArray *split_items(const char *arg)
 typedef struct Parsed {
     GArray *rules;
     uint8_t backends;
-    char *file;
+    char *file, *guest;
     GPtrArray *conditions; /* of TraceCondition */
     TraceCtfOptions ctf;   /* those so far, and this argument's */
 } Parsed;
@@ -304,6 +305,11 @@ static bool parse_item(Parsed *parsed, const char *item, GError **error)
         parsed->file = g_strdup(value);
         return true;
     }
+    if (g_str_equal(key, "guest")) {
+        g_free(parsed->guest);
+        parsed->guest = g_strdup(value);
+        return true;
+    }
     if (g_str_equal(key, "filter")) {
         return add_condition(parsed, TRACE_CONDITION_FILTER, value, error);
     }
@@ -319,7 +325,7 @@ static bool parse_item(Parsed *parsed, const char *item, GError **error)
     }
     return orr_fail(error, ORR_ERROR_INVALID,
                     "unknown trace option '%s='; known: backend=, context=, dir=, enable=, "
-                    "events=, file=, filter=, flight=, ring=, sample=, size=, trigger=",
+                    "events=, file=, filter=, flight=, guest=, ring=, sample=, size=, trigger=",
                     key);
 }
 
@@ -363,6 +369,10 @@ bool orr_trace_option(const char *arg, GError **error)
             g_free(trace_state.file);
             trace_state.file = g_steal_pointer(&parsed.file);
         }
+        if (parsed.guest) {
+            g_free(trace_state.guest);
+            trace_state.guest = g_steal_pointer(&parsed.guest);
+        }
         if (!trace_state.conditions) {
             trace_state.conditions = conditions_new();
         }
@@ -374,6 +384,7 @@ bool orr_trace_option(const char *arg, GError **error)
     g_clear_pointer(&parsed.conditions, g_ptr_array_unref);
     orr_trace_ctf_options_clear(&parsed.ctf);
     g_free(parsed.file);
+    g_free(parsed.guest);
     g_array_unref(parsed.rules);
     return ok;
 }
@@ -413,6 +424,11 @@ void orr_trace_log_file(const char *path)
 {
     g_free(trace_state.log_file);
     trace_state.log_file = g_strdup(path);
+}
+
+const char *orr_trace_guest(void)
+{
+    return trace_state.guest;
 }
 
 /* ---- On and off ---- */
@@ -672,6 +688,7 @@ void orr_trace_stop(void)
     g_clear_pointer(&trace_state.rules, g_array_unref);
     g_clear_pointer(&trace_state.file, g_free);
     g_clear_pointer(&trace_state.log_file, g_free);
+    g_clear_pointer(&trace_state.guest, g_free);
     g_clear_pointer(&trace_state.conditions, g_ptr_array_unref);
     orr_trace_ctf_options_clear(&trace_state.ctf);
     trace_state.default_backends = trace_state.open = 0;

@@ -73,6 +73,7 @@ struct Machine {
     Timers *timers;
     Cpus *cpus;
     Accel *accel;
+    struct GuestOs *guest_os;
     DeviceEnv env;
     uint64_t ram_bytes;
     Chardev **serials; /* one a -serial text, NULL for "none"; owned by env */

@@ -170,6 +170,12 @@ char *orr_trace_dump(GError **error);
  */
 void orr_trace_thread_renamed(void);
 
+/*
+ * What guest= says of how tasks of the guest are found (guest-os.h), or NULL. Kept until orr_trace_stop.
+ * Main thread.
+ */
+const char *orr_trace_guest(void);
+
 /* What the recorder may note with each event (context=), where a higher floor knows it. */
 typedef enum TraceContext {
     TRACE_CONTEXT_VTIME,  /* the guest's virtual time, ns */

@@ -63,6 +63,7 @@ typedef struct VcpuSchedInfo {
 } VcpuSchedInfo;
 
 typedef struct VcpuWork VcpuWork;
+typedef struct GuestOs GuestOs; /* guest-os.h */
 
 typedef struct VcpuBreakpoint {
     BreakpointKind kind;
@@ -78,6 +79,7 @@ struct Vcpu {
     Memory *memory;
     Timers *timers;
     const LogSet *log;
+    GuestOs *guest_os; /* for traces of the guest's tasks; NULL: none */
     char *name; /* "cpu 0/interp": thread name and traces */
 
     /*

@@ -193,6 +193,8 @@ static void riscv_vcpu_reset(Vcpu *vcpu)
     cpu->reserved_value = 0;
     cpu->reserved_bytes = 0;
 
+    memset(&cpu->guest, 0, sizeof(cpu->guest));
+
     cpu->mstatus = UINT64_C(2) << 32 | UINT64_C(2) << 34;
     orr_store_seq_cst(&cpu->mie, 0);
     cpu->mideleg = cpu->medeleg = 0;
