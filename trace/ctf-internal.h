@@ -96,8 +96,6 @@ void orr_trace_ctf_rings_init(void);
 /* Takes a ring off the list and gives it back. The thread has ended. Writer's side. */
 void orr_trace_ctf_ring_free(CtfRing *ring);
 
-void orr_trace_ctf_emit(const TraceEvent *event, const void *args);
-
 static inline uint64_t orr_trace_ctf_ticks(void)
 {
     return G_UNLIKELY(orr_trace_ctf.coarse_ticks) ? (uint64_t)host_monotonic_ns() : host_ticks();

@@ -116,6 +116,8 @@ void orr_trace_log_thread_renamed(void);
 
 uint64_t orr_trace_ust_lost(void);
 
+/* The recorder's emit. */
+void orr_trace_ctf_emit(const TraceEvent *event, const void *args);
 uint64_t orr_trace_ctf_lost(void);
 void orr_trace_ctf_thread_renamed(void);
 

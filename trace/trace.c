@@ -733,6 +733,11 @@ void orr_trace_dispatch(const TraceEvent *event, const void *args)
 {
     uint8_t mask = orr_load_acquire(&event->subsystem->mask[event->index]);
 
+    /* The usual case of many events in little time. */
+    if (G_LIKELY(mask == TRACE_MASK_CTF)) {
+        orr_trace_ctf_emit(event, args);
+        return;
+    }
     if (G_UNLIKELY(mask & TRACE_MASK_CONDITIONS)) {
         dispatch_on_conditions(event, args, mask);
         return;

@@ -22,6 +22,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -189,6 +190,36 @@ static void test_values(void **state)
     ctf_read_dir(f->trace, 0, check_value, &n);
     assert_int_equal(n, 26);
     assert_int_equal(orr_trace_lost(), 0);
+}
+
+static void check_length(const CtfSeen *seen, void *opaque)
+{
+    unsigned *n = opaque;
+
+    assert_int_equal(strlen(seen->values[0].text), *n);
+    assert_int_equal(strspn(seen->values[0].text, "y"), *n);
+    ++*n;
+}
+
+/* Strings are copied a word at a time, and end where nothing may be read any more. */
+static void test_strings_at_the_end_of_memory(void **state)
+{
+    CtfFixture *f = *state;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    char *two = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    unsigned n = 0;
+
+    assert_true(two != MAP_FAILED);
+    assert_int_equal(mprotect(two + page, page, PROT_NONE), 0);
+    memset(two, 'y', page - 1);
+    ctf_record(f, "hw:dma_reentry", "");
+    for (unsigned i = 0; i < 60; i++) {
+        trace_hw_dma_reentry(two + page - 1 - i);
+    }
+    orr_trace_stop();
+    ctf_read_dir(f->trace, 0, check_length, &n);
+    assert_int_equal(n, 60);
+    munmap(two, 2 * page);
 }
 
 /* All that ctf-stream.c makes of time, with time of the test's making. */
@@ -728,6 +759,7 @@ int main(void)
         TEST(test_default_events),
         TEST(test_default_directory),
         TEST(test_values),
+        TEST(test_strings_at_the_end_of_memory),
         TEST(test_clock),
         TEST(test_gaps),
         TEST(test_threads_small_rings),
