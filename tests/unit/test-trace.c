@@ -35,8 +35,9 @@ static void test_refused(void **state)
     tf_refused("-hw:irq", "no trace event matches 'hw:irq'; the nearest is 'hw:irq_set' "
                           "(-trace help lists all)");
     tf_refused("cpus:*,backend=dtrace", "unknown trace backend 'dtrace'; known: log, ust, ctf");
-    tf_refused("flie=x", "unknown trace option 'flie='; known: backend=, context=, dir=, enable=, "
-                         "events=, file=, filter=, flight=, ring=, sample=, size=, trigger=");
+    tf_refused("flie=x",
+               "unknown trace option 'flie='; known: backend=, context=, dir=, enable=, "
+               "events=, file=, filter=, flight=, guest=, ring=, sample=, size=, trigger=");
     tf_refused("file=", "trace option 'file=' needs a path");
     tf_refused("", "an event name is missing (-trace help lists them)");
     tf_refused("cpus:*,", "an event name is missing (-trace help lists them)");
