@@ -55,6 +55,14 @@ struct GuestOs {
 
 /* ---- Made from the option. */
 
+static bool parse_place(const char *text, guint64 *value)
+{
+    bool hex = g_str_has_prefix(text, "0x");
+
+    return g_ascii_string_to_unsigned(hex ? text + 2 : text, hex ? 16 : 10, 0, 0x1ffff, value,
+                                      NULL);
+}
+
 static bool parse_places(TaskLayout *layout, const char *text, GError **error)
 {
     struct {
@@ -78,8 +86,8 @@ static bool parse_places(TaskLayout *layout, const char *text, GError **error)
         while (f < G_N_ELEMENTS(fields) && strcmp(parts[i], fields[f].name) != 0) {
             f++;
         }
-        ok = colon && f < G_N_ELEMENTS(fields) && !fields[f].given &&
-             g_ascii_string_to_unsigned(colon + 1, 10, 0, 0x1ffff, &value, NULL);
+        ok =
+            colon && f < G_N_ELEMENTS(fields) && !fields[f].given && parse_place(colon + 1, &value);
         if (ok) {
             *fields[f].place = (uint32_t)value;
             fields[f].given = true;
