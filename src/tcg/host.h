@@ -105,6 +105,9 @@ typedef struct TcgHostCalls {
 
     /* A link slot is reached for the first time: make it if possible, and say where to go on. */
     TcgValue (*link)(TcgCpu *cpu, TcgTb *tb, uint32_t slot);
+
+    /* The entry counter of tb has run out (see IrRegion.heat_offset). The code to go on with, as lookup. */
+    TcgValue (*hot)(TcgCpu *cpu, TcgTb *tb);
 } TcgHostCalls;
 
 /* The head of TcgCpu, which thunks know. */

@@ -172,6 +172,12 @@ typedef struct IrRegion {
     const IrTarget *target;
     uint64_t pc; /* of block 0, where the region is entered */
 
+    /*
+     * Not 0: at entry, the 32-bit word at this distance from the view pointer is decremented, and when it
+     * becomes negative pc is stored and TcgHostCalls.hot called. Set after ir_region_reset, which clears it.
+     */
+    int32_t heat_offset;
+
     IrInsn *insns;
     uint32_t insn_count, insn_capacity;
     IrBlock *blocks; /* in the order of code; block 0 is the entry */
@@ -180,7 +186,13 @@ typedef struct IrRegion {
     uint32_t guest_count, guest_capacity;
     uint8_t *temp_types; /* IrType by temp - IR_FIRST_TEMP */
     uint32_t temp_count, temp_capacity;
-    uint32_t link_count;
+    uint32_t link_count; /* slots given to exits; the front end counts up, finish closes gaps */
+
+    /* Private: where building stands, memory that passes share. */
+    uint32_t building;
+    uint16_t guest_now;
+    void *scratch;
+    size_t scratch_bytes;
 } IrRegion;
 
 IrRegion *ir_region_create(void);
@@ -211,7 +223,8 @@ static inline void ir_emit_imm(IrRegion *region, IrOp op, IrReg dst, IrReg a, in
 
 /*
  * After the last block: loop depths, block order (reachable ones only, loops contiguous, cold last;
- * block numbers in insns are rewritten). Cannot fail on what the verifier accepts.
+ * block numbers and link slots in insns are rewritten). Afterwards blocks' insns ascend in the order of
+ * blocks, with gaps where passes dropped some. Cannot fail on what the verifier accepts.
  */
 void ir_region_finish(IrRegion *region);
 
@@ -252,9 +265,13 @@ typedef struct IrHome {
 typedef struct IrAllocation {
     IrHome *home; /* by IrReg; capacity grows with the regions */
     uint32_t capacity;
-    uint32_t slot_count;
-    uint32_t used[2]; /* host registers that are the home of something: bit sets */
+    uint32_t slot_count; /* at most IR_MAX_SLOTS */
+    uint32_t used[2];    /* host registers that are the home of something: bit sets */
+    IrReg *placed;       /* what has a register for a home */
+    uint32_t placed_count;
 } IrAllocation;
+
+#define IR_MAX_SLOTS 256
 
 /*
  * Linear scan over live ranges, weighed by use and loop depth. After ir_analyse. fuzz_seed other than 0
@@ -263,6 +280,19 @@ typedef struct IrAllocation {
  */
 void ir_allocate(IrRegion *region, const IrHostRegs *host, uint64_t fuzz_seed, IrAllocation *out);
 void ir_allocation_finish(IrAllocation *allocation);
+
+/* Whether reg's range covers both insn `index` and what follows it (index as in IrCursor). */
+static inline bool ir_live_after(const IrAllocation *allocation, IrReg reg, uint32_t index)
+{
+    return allocation->home[reg].start <= index && index < allocation->home[reg].end;
+}
+
+/*
+ * Host registers (bit sets by IrType) whose contents are in use both before and after insn `index`: what
+ * a call must not lose. Nothing keeps the allocator from placing those in clobbered registers; the
+ * back end saves them. Without globals for syscall, which writes back and reloads those.
+ */
+void ir_live_across(const IrAllocation *allocation, uint32_t index, bool globals, uint32_t regs[2]);
 
 /*
  * Walks one block with what is known at each insn. For back ends:

@@ -31,8 +31,14 @@ typedef struct TcgSource {
     void *cpu;   /* for constants of the CPU (its extensions) and logs alone: never its state */
     uint64_t pc; /* where the region is entered */
     const uint8_t *page; /* host address of the page that holds pc */
-    unsigned tb_flags;   /* what cpu_flags returned */
-    unsigned max_insns;  /* guest instructions in the region */
+
+    /*
+     * The page after it, when an instruction at the very end of the page needs it and the caller has
+     * it; else NULL. Only for a region whose first instruction crosses: it is that instruction alone.
+     */
+    const uint8_t *next_page;
+    unsigned tb_flags;  /* what cpu_flags returned */
+    unsigned max_insns; /* guest instructions in the region */
 
     /*
      * 0: one run of instructions from pc, up to the first jump or branch that leaves it. 1: a region:
@@ -47,6 +53,13 @@ typedef struct TcgSource {
 /* What translate says besides the region. Byte offsets in the page; for invalidation. */
 typedef struct TcgTranslated {
     uint32_t first_byte, last_byte; /* lowest and highest guest byte that was looked at */
+
+    /*
+     * The first instruction crosses into the next page. With next_page the region is made of it; without,
+     * the region is not looked at, and translate is called again with next_page (or the fetch faults).
+     * An instruction that crosses and is not the first ends the region before it.
+     */
+    bool crosses;
 } TcgTranslated;
 
 typedef struct TcgTarget {

@@ -49,9 +49,12 @@ typedef struct TcgJump {
 #define TCG_JUMP_EMPTY UINT64_MAX
 /* Index of a tag: (tag >> 1) & (size - 1), as a byte offset (tag << 3) & ((size - 1) << 4). */
 
+#define TCG_HEAT_SIZE 4096u
+
 /* The part that generated code reads. */
 typedef struct TcgViewFast {
     TcgJump jumps[TCG_JUMP_SIZE];
+    int32_t heat[TCG_HEAT_SIZE]; /* entries left before code is hot; see IrRegion.heat_offset */
     uint64_t reserved[6];
     uint64_t load_mask; /* byte offset mask: (entries - 1) << TCG_TLB_ENTRY_SHIFT */
     uint64_t store_mask;
