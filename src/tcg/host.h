@@ -99,6 +99,8 @@ typedef struct TcgHostCalls {
     TcgValue (*load)(TcgCpu *cpu, uint64_t va, uint32_t mem, TcgFrame *frame);
     TcgValue (*store)(TcgCpu *cpu, uint64_t va, uint64_t value, uint32_t mem, TcgFrame *frame);
     TcgValue (*amo)(TcgCpu *cpu, uint64_t va, uint64_t value, uint32_t mem, TcgFrame *frame);
+    TcgValue (*cas)(TcgCpu *cpu, uint64_t va, uint64_t expected, uint64_t value, uint32_t mem,
+                    TcgFrame *frame);
 
     /* pc is stored. The code to go on with; status not 0: none, leave. Also reloads the view. */
     TcgValue (*lookup)(TcgCpu *cpu);

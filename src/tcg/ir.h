@@ -80,6 +80,7 @@ typedef enum IrCond {
 enum {
     IR_MEM_SIZE = 3, /* log2 of bytes */
     IR_MEM_SIGNED = 4,
+    IR_MEM_ATOMIC = 8, /* of ld: as amo has it, RAM alone and aligned, else the slow path decides */
     IR_AMO_SHIFT = 8,
 };
 
@@ -148,7 +149,12 @@ typedef struct IrGlobal {
     int32_t offset_bytes; /* from the env pointer; 8 bytes */
 } IrGlobal;
 
-/* What a helper is; the target's table of these is indexed by aux of calls. */
+/*
+ * What a helper is; the target's table of these is indexed by aux of calls. Arguments, all of 64 bits
+ * in integer registers: env if wanted, the op's inputs (a, b, c of call, callf, callif, bits of
+ * floating-point ones; a, b of syscall), and imm; inputs that the op does not have are there, with any
+ * value. Returns 64 bits; for syscall a TcgStep.
+ */
 typedef struct IrHelper {
     const char *name;
     void *fn;

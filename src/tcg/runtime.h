@@ -45,6 +45,8 @@ struct TcgCpu {
      */
     uint32_t stop_reason;
 
+    void *target_state; /* of the front end's helpers; see TcgTarget.state_destroy */
+
     /* The rest is the run time's own. */
     TcgView *view; /* selected */
     TcgView *views[TCG_VIEW_COUNT];

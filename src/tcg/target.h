@@ -102,6 +102,14 @@ typedef struct TcgTarget {
     /* Adds to the instruction count (retired before an instruction that is left in the middle of a block). */
     void (*add_count)(void *cpu, uint64_t insns);
 
+    /*
+     * What the front end's helpers keep for a vCPU in TcgCpu.target_state, made by them when first needed
+     * (NULL until then, and never passed as such). forget: translations kept in it are stale, as
+     * after changes of the memory map; any thread.
+     */
+    void (*state_destroy)(void *state);
+    void (*state_forget)(void *state);
+
     /* An interrupt that can be taken now is taken. Before each entry from the run loop. */
     void (*take_interrupt)(void *cpu);
 } TcgTarget;
