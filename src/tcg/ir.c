@@ -100,8 +100,8 @@ uint16_t ir_guest(IrRegion *region, uint64_t pc, uint32_t bits, unsigned length_
                   unsigned pending)
 {
     g_assert(region->guest_count < UINT16_MAX);
-    region->guest = grown(region->guest, region->guest_count, &region->guest_capacity,
-                          sizeof(*region->guest));
+    region->guest =
+        grown(region->guest, region->guest_count, &region->guest_capacity, sizeof(*region->guest));
     region->guest[region->guest_count] = (IrGuestInsn){
         .pc = pc, .bits = bits, .length_bytes = (uint8_t)length_bytes, .pending = (uint16_t)pending
     };
@@ -114,8 +114,8 @@ IrInsn *ir_emit(IrRegion *region, IrOp op, IrReg dst, IrReg a, IrReg b, IrReg c)
     IrInsn *insn;
 
     g_assert(region->building < region->block_count);
-    region->insns = grown(region->insns, region->insn_count, &region->insn_capacity,
-                          sizeof(*region->insns));
+    region->insns =
+        grown(region->insns, region->insn_count, &region->insn_capacity, sizeof(*region->insns));
     insn = &region->insns[region->insn_count++];
     *insn = (IrInsn){
         .op = (uint8_t)op, .dst = dst, .a = a, .b = b, .c = c, .guest = region->guest_now
@@ -128,17 +128,18 @@ IrInsn *ir_emit(IrRegion *region, IrOp op, IrReg dst, IrReg a, IrReg b, IrReg c)
 
 typedef struct Order {
     const IrRegion *region;
-    unsigned count;        /* of all blocks, reachable or not */
-    unsigned reached;      /* of the reachable ones */
-    uint16_t *sequence;    /* reachable blocks in reverse postorder; later the final order */
-    uint16_t *pre, *post;  /* numbers of the first search; pre NO_BLOCK: not reached */
+    unsigned count;       /* of all blocks, reachable or not */
+    unsigned reached;     /* of the reachable ones */
+    uint16_t *sequence;   /* reachable blocks in reverse postorder; later the final order */
+    uint16_t *pre, *post; /* numbers of the first search; pre NO_BLOCK: not reached */
     uint16_t *stack;
-    uint8_t *next;         /* successors of a block on the stack that have been visited */
-    uint16_t *loop;        /* header of the innermost loop around a block, or NO_BLOCK */
-    uint16_t *parent;      /* by header: header of the loop around that loop */
+    uint8_t *next;    /* successors of a block on the stack that have been visited */
+    uint16_t *loop;   /* header of the innermost loop around a block, or NO_BLOCK */
+    uint16_t *parent; /* by header: header of the loop around that loop */
     uint8_t *depth;
     bool *header, *placed;
-    uint32_t *pred_first; /* preds of block b: preds[pred_first[b]] up to preds[pred_first[b + 1]] */
+    uint32_t
+        *pred_first; /* preds of block b: preds[pred_first[b]] up to preds[pred_first[b + 1]] */
     uint16_t *preds;
     uint16_t *renumber;
 } Order;
@@ -409,8 +410,8 @@ void ir_region_finish(IrRegion *region)
         }
         return;
     }
-    at = ir_scratch(region, n * (sizeof(IrBlock) + 40) +
-                                (size_t)region->insn_count * sizeof(IrInsn) + 256);
+    at = ir_scratch(region,
+                    n * (sizeof(IrBlock) + 40) + (size_t)region->insn_count * sizeof(IrInsn) + 256);
     insns = IR_CARVE(at, IrInsn, region->insn_count);
     blocks = IR_CARVE(at, IrBlock, n);
     o.pred_first = IR_CARVE(at, uint32_t, n + 1);

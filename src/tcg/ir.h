@@ -298,7 +298,8 @@ static inline bool ir_live_after(const IrAllocation *allocation, IrReg reg, uint
  * a call must not lose. Nothing keeps the allocator from placing those in clobbered registers; the
  * back end saves them. Without globals for syscall, which writes back and reloads those.
  */
-void ir_live_across(const IrAllocation *allocation, uint32_t index, bool globals, uint32_t regs[2]);
+void ir_live_across(const IrRegion *region, const IrAllocation *allocation, uint32_t index,
+                    bool globals, uint32_t regs[2]);
 
 /*
  * Walks one block with what is known at each insn. For back ends:
