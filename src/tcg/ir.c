@@ -47,6 +47,8 @@ void ir_region_reset(IrRegion *region, const IrTarget *target, uint64_t pc)
     region->guest_count = 0;
     region->temp_count = 0;
     region->link_count = 0;
+    region->heat_offset = 0;
+    region->tag_flags = 0;
     region->building = NOT_BUILDING;
     region->guest_now = 0;
 }

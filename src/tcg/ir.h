@@ -184,6 +184,9 @@ typedef struct IrRegion {
      */
     int32_t heat_offset;
 
+    /* Bit 0: what exits put into the tags they look up (TcgJump), that is of TcgTb.flags. As above. */
+    uint32_t tag_flags;
+
     IrInsn *insns;
     uint32_t insn_count, insn_capacity;
     IrBlock *blocks; /* in the order of code; block 0 is the entry */
