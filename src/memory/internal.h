@@ -28,6 +28,7 @@ struct Memory {
     OrrEpoch epoch;
     MemMap *map; /* read with seq_cst inside a read section; replaced under the machine lock */
     GArray *listeners; /* MemoryListener; machine lock */
+    const MemoryListener *code_listener; /* the one with page_watched; the caller's; machine lock */
 };
 
 static inline hwaddr mem_region_last(const MemRegion *region)

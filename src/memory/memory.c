@@ -167,6 +167,7 @@ RamBlock *memory_add_ram(Memory *memory, const char *name, hwaddr base, uint64_t
     }
     region = region_new(name, base, size_bytes);
     region->ram = block;
+    block->code_listener = memory->code_listener;
     return map_insert(memory, region, error) ? block : NULL;
 }
 
@@ -196,9 +197,23 @@ void memory_remove(Memory *memory, MemRegion *region)
     region_free(region);
 }
 
+static void set_code_listener(Memory *memory, const MemoryListener *listener)
+{
+    memory->code_listener = listener;
+    for (unsigned i = 0; i < memory->map->count; i++) {
+        if (memory->map->region[i]->ram) {
+            orr_store_release(&memory->map->region[i]->ram->code_listener, listener);
+        }
+    }
+}
+
 void memory_add_listener(Memory *memory, const MemoryListener *listener)
 {
     g_array_append_vals(memory->listeners, listener, 1);
+    if (listener->page_watched) {
+        g_assert(!memory->code_listener && listener->code_written);
+        set_code_listener(memory, listener);
+    }
     for (unsigned i = 0; listener->ram_added && i < memory->map->count; i++) {
         MemRegion *region = memory->map->region[i];
 
@@ -213,13 +228,17 @@ static bool same_listener(const MemoryListener *a, const MemoryListener *b)
     return a->opaque == b->opaque && a->ram_added == b->ram_added &&
            a->ram_removed == b->ram_removed && a->log_start == b->log_start &&
            a->log_sync == b->log_sync && a->log_stop == b->log_stop &&
-           a->map_changed == b->map_changed;
+           a->map_changed == b->map_changed && a->page_watched == b->page_watched &&
+           a->code_written == b->code_written;
 }
 
 void memory_remove_listener(Memory *memory, const MemoryListener *listener)
 {
     for (guint i = 0; i < memory->listeners->len; i++) {
         if (same_listener(&g_array_index(memory->listeners, MemoryListener, i), listener)) {
+            if (listener->page_watched) {
+                set_code_listener(memory, NULL);
+            }
             g_array_remove_index(memory->listeners, i);
             return;
         }

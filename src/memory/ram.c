@@ -123,12 +123,28 @@ static void barrier_everywhere(void)
     syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
 }
 
-/* Sets CODE, unless a writer takes ARMED away: who has looked since then may not know of us. */
-static void confirm_code(uint8_t *flags)
+static const MemoryListener *code_listener(const RamBlock *block)
 {
+    return orr_load_acquire(&block->code_listener);
+}
+
+static void tell_watched(RamBlock *block, uint64_t page)
+{
+    const MemoryListener *listener = code_listener(block);
+
+    if (listener) {
+        listener->page_watched(listener->opaque, block, page);
+    }
+}
+
+/* Sets CODE, unless a writer takes ARMED away: who has looked since then may not know of us. */
+static void confirm_code(RamBlock *block, uint64_t page)
+{
+    uint8_t *flags = &block->page_flags[page];
     uint8_t seen;
 
     orr_fetch_or(flags, (uint8_t)RAM_PAGE_ARMED);
+    tell_watched(block, page);
     barrier_everywhere();
     seen = orr_load_seq_cst(flags);
     while ((seen & RAM_PAGE_ARMED) && !(seen & RAM_PAGE_CODE) &&
@@ -148,7 +164,7 @@ uint32_t ram_watch_code_slow(RamBlock *block, uint64_t page)
         if (orr_fetch_and(flags, (uint8_t)~RAM_PAGE_UNREAD) & RAM_PAGE_CODE) {
             return version;
         }
-        confirm_code(flags);
+        confirm_code(block, page);
     }
 }
 
@@ -167,8 +183,22 @@ static uint8_t flags_after_write(uint8_t flags)
     return (uint8_t)((flags & ~RAM_PAGE_LOG) + RAM_PAGE_UNREAD_ONE);
 }
 
-static void note_page(RamBlock *block, uint64_t page)
+/* BUSY is held, so no writer passes by while CODE is away. */
+static void tell_written(RamBlock *block, uint64_t offset, uint64_t length_bytes)
 {
+    const MemoryListener *listener = code_listener(block);
+    uint8_t *flags = &block->page_flags[offset >> MEMORY_PAGE_BITS];
+
+    if (listener && listener->code_written(listener->opaque, block, offset, length_bytes)) {
+        orr_fetch_or(flags, (uint8_t)(RAM_PAGE_CODE | RAM_PAGE_ARMED));
+        orr_fetch_and(flags, (uint8_t)~RAM_PAGE_UNREAD);
+    }
+}
+
+/* [offset, offset + length) has been written; it is in one page. */
+static void note_page(RamBlock *block, uint64_t offset, uint64_t length_bytes)
+{
+    uint64_t page = offset >> MEMORY_PAGE_BITS;
     uint8_t *flags = &block->page_flags[page];
     uint8_t seen = orr_load_relaxed(flags);
 
@@ -189,6 +219,7 @@ static void note_page(RamBlock *block, uint64_t page)
     }
     if (seen & (RAM_PAGE_CODE | RAM_PAGE_ARMED)) {
         orr_fetch_add(&block->page_version[page], 1u);
+        tell_written(block, offset, length_bytes);
     }
     orr_fetch_and(flags, (uint8_t)~RAM_PAGE_BUSY);
 }
@@ -201,10 +232,13 @@ void ram_note_write_slow(RamBlock *block, uint64_t offset, uint64_t length_bytes
         return;
     }
     last = offset + MIN(length_bytes, block->size_bytes - offset) - 1;
-    for (uint64_t page = offset >> MEMORY_PAGE_BITS; page <= last >> MEMORY_PAGE_BITS; page++) {
-        if (orr_load_relaxed(&block->page_flags[page])) {
-            note_page(block, page);
+    while (offset <= last) {
+        uint64_t end = MIN(last, offset | (MEMORY_PAGE_SIZE - 1));
+
+        if (orr_load_relaxed(&block->page_flags[offset >> MEMORY_PAGE_BITS])) {
+            note_page(block, offset, end - offset + 1);
         }
+        offset = end + 1;
     }
 }
 
@@ -213,6 +247,7 @@ void ram_log_start(Memory *memory, RamBlock *block)
     for (uint64_t page = 0; page < page_count(block); page++) {
         orr_fetch_or(&block->page_flags[page], (uint8_t)RAM_PAGE_LOG);
     }
+    tell_watched(block, RAM_EVERY_PAGE);
     barrier_everywhere();
     for (guint i = 0; i < memory->listeners->len; i++) {
         MemoryListener *listener = &g_array_index(memory->listeners, MemoryListener, i);
@@ -255,5 +290,6 @@ void ram_log_fetch_and_clear(Memory *memory, RamBlock *block, uint64_t *bitmap)
             bitmap[page / 64] |= (uint64_t)1 << (page % 64);
         }
     }
+    tell_watched(block, RAM_EVERY_PAGE);
     barrier_everywhere();
 }

@@ -96,6 +96,9 @@ typedef struct RamBlock {
     char *name;
     uint8_t *page_flags;    /* one byte a page */
     uint32_t *page_version; /* grows with each noted write to a page with CODE or ARMED */
+
+    /* The memory's one listener with page_watched and code_written, or NULL; atomic. */
+    const struct MemoryListener *code_listener;
 } RamBlock;
 
 typedef struct MemRegion MemRegion; /* RAM or MMIO at a place in the map */
@@ -130,8 +133,23 @@ typedef struct MemoryListener {
     void (*log_sync)(void *opaque, RamBlock *block);
     void (*log_stop)(void *opaque, RamBlock *block);
     void (*map_changed)(void *opaque); /* after any change: cached look-ups are stale */
+
+    /*
+     * For one who writes without looking at page_flags, and keeps translations of pages; at most one
+     * listener of a memory has them, both or none, and it stays in place until it is removed. Any
+     * thread, any lock may be held.
+     *
+     * page_watched: flags of a page (RAM_EVERY_PAGE: of all) have been set; when it returns, its own
+     * writers notice them. code_written: [offset, offset + length) in one page with CODE or ARMED has
+     * been written, and the page's version has grown. true: the page still has translations, and
+     * CODE stays.
+     */
+    void (*page_watched)(void *opaque, RamBlock *block, uint64_t page);
+    bool (*code_written)(void *opaque, RamBlock *block, uint64_t offset, uint64_t length_bytes);
     void *opaque;
 } MemoryListener;
+
+#define RAM_EVERY_PAGE UINT64_MAX
 
 void memory_add_listener(Memory *memory,
                          const MemoryListener *listener); /* replays what is there */
