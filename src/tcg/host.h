@@ -91,6 +91,23 @@ typedef enum TcgStep {
 } TcgStep;
 
 /*
+ * Exact floating point, for what a host's own unit cannot do (and for all of it in the IR interpreter): by
+ * IrOp, set for those with IR_FP. a, b, c are the bits of the inputs, aux is the operation's; the
+ * result is what the operation leaves in dst. A function of these and of env->round (as
+ * TcgCpuFast.fp_round); ORs the exceptions it raises into env->flags (NV 16, DZ 8, OF 4, UF 2, NX 1).
+ * Any thread; integer code alone, so whatever the host's unit is set to.
+ */
+typedef struct TcgFpEnv {
+    uint8_t round, flags;
+} TcgFpEnv;
+
+typedef uint64_t TcgFpuFn(TcgFpEnv *env, unsigned aux, uint64_t a, uint64_t b, uint64_t c);
+
+typedef struct TcgFpu {
+    TcgFpuFn *op[IR_OP_COUNT];
+} TcgFpu;
+
+/*
  * The C side of thunks, filled by the runtime. cpu is what run was given. The caller holds no lock;
  * it is the vCPU's thread inside its execution.
  */
@@ -110,6 +127,8 @@ typedef struct TcgHostCalls {
 
     /* The entry counter of tb has run out (see IrRegion.heat_offset). The code to go on with, as lookup. */
     TcgValue (*hot)(TcgCpu *cpu, TcgTb *tb);
+
+    const TcgFpu *fpu; /* the target's */
 } TcgHostCalls;
 
 /* The head of TcgCpu, which thunks know. */
@@ -165,6 +184,16 @@ typedef struct TcgHost {
 } TcgHost;
 
 extern const TcgHost tcg_host_x86_64;
+
+/*
+ * The IR interpreter: its "code" is a copy of region and allocation, its thunks.run walks it. Exceptions of
+ * floating point are ORed into TcgCpuFast.mxcsr in that register's layout. tcg_host_ir keeps globals in
+ * the CPU struct, whatever the allocation says; tcg_host_ir_homes where the allocation put them, with
+ * what calls destroy and what is nobody's home filled with a pattern, so that analysis and allocation are
+ * judged by what runs.
+ */
+extern const TcgHost tcg_host_ir;
+extern const TcgHost tcg_host_ir_homes;
 
 TcgHostFeatures tcg_host_features(void);
 

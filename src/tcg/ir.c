@@ -42,6 +42,7 @@ void ir_region_reset(IrRegion *region, const IrTarget *target, uint64_t pc)
 {
     region->target = target;
     region->pc = pc;
+    region->heat_offset = 0;
     region->insn_count = 0;
     region->block_count = 0;
     region->guest_count = 0;

@@ -83,6 +83,8 @@ typedef struct TcgTarget {
     unsigned (*fp_round)(void *cpu);
     void (*fp_accrue)(void *cpu, unsigned flags);
 
+    const TcgFpu *fpu; /* exact arithmetic; see TcgFpu */
+
     /* Grows when cached walks are stale in all views; compared at each entry. */
     uint32_t (*mmu_version)(void *cpu);
 
