@@ -84,8 +84,10 @@ bool guest_task_read(Memory *memory, const GuestMoment *moment, const TaskLayout
     }
     pid = GUINT32_FROM_LE(pid);
     tgid = GUINT32_FROM_LE(tgid);
+    /* Only idle tasks have pid 0, and they have names: zeros are no task. */
     if (pid > PID_LIMIT || tgid > PID_LIMIT || (pid == 0) != (tgid == 0) ||
-        !memchr(out->comm, '\0', layout->comm_bytes) || !printable(out->comm)) {
+        (pid == 0 && !out->comm[0]) || !memchr(out->comm, '\0', layout->comm_bytes) ||
+        !printable(out->comm)) {
         out->comm[0] = '\0';
         return false;
     }

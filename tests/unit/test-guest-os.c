@@ -308,7 +308,7 @@ static void test_garbage(void **state)
         { -1, 1, "a" },    { 4194305, 1, "a" }, { 1, -5, "a" },
         { 0, 7, "a" },     { 5, 0, "a" },       { 1, 1, "sixteen letters!" },
         { 1, 1, "a\x01" }, { 1, 1, "\x7f" },    { 1, 1, "\xff\xfe" },
-        { 1, 1, "\n" },
+        { 1, 1, "\n" },    { 0, 0, "" },
     };
     Guest *g = *state;
     g_autoptr(GString) expected = g_string_new(KERNEL);
