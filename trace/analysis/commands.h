@@ -35,4 +35,21 @@ bool command_perfetto(const TraceModel *model, const CommandOptions *options, FI
 bool command_compare(const TraceModel *a, const TraceModel *b, const CommandOptions *options,
                      FILE *out, GError **error);
 
+/*
+ * CSV with a line of names first. Events are read as they are written, so a trace may be larger than
+ * memory; `absolute` is for times since 1970 instead of since the first event.
+ */
+bool command_export_events(const char *const *paths, const TraceModelOptions *filter, bool absolute,
+                           FILE *out, GError **error);
+
+/* A table of the model, by name. */
+bool command_export_table(const TraceModel *model, const char *table, bool absolute, FILE *out,
+                          GError **error);
+
+/* Is there such a table? Else `error` names those that are. */
+bool command_export_has(const char *table, GError **error);
+
+/* Lists the tables. */
+void command_export_tables(FILE *out);
+
 #endif

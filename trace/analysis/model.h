@@ -5,10 +5,10 @@
  * entered and left, a kick sent and taken, a line raised and delivered); the loader joins the halves
  * once, so that every command reads finished facts and none reads events.
  *
- * Tables are arrays of small fixed-size records in the order of their first time. Text is interned:
+ * Tables are arrays of small fixed-size records in the order of their first field, a time. Text is interned:
  * a record holds a TraceAtom, and equal atoms are equal text. Times are nanoseconds since
  * TraceModel.epoch_ns, which is the time of the first event; TRACE_NO_TIME where the trace does not
- * have it. Lanes are indices into TraceModel.lanes; TRACE_NO_LANE where the trace does not say.
+ * have it, a little below 0 for what began before the first event. Lanes are indices into TraceModel.lanes; TRACE_NO_LANE where the trace does not say.
  *
  * Ownership: the model owns all that it points to, until trace_model_free. After trace_model_load it
  * is read-only, so any number of threads may read it without a lock.
@@ -64,6 +64,7 @@ typedef struct TraceLane {
     int64_t begin_ns; /* its first and last event */
     int64_t end_ns;
     uint64_t n_events;
+    TraceAtom title;     /* see trace_model_lane_name */
     size_t states_first; /* its records in TraceModel.states: [first, first + n) */
     size_t states_n;
 } TraceLane;
@@ -102,13 +103,13 @@ typedef struct TraceStateSpan {
 /* A vCPU was told to leave guest code, or to wake. */
 typedef struct TraceKick {
     int64_t sent_ns;
-    int64_t taken_ns; /* when the target left `state`; sent_ns where it was outside guest code
-                           * already and awake; TRACE_NO_TIME when the trace ends before */
+    int64_t taken_ns; /* when the target was out of guest code, or awake; sent_ns where it was
+                           * so already; TRACE_NO_TIME: not within the trace */
     TraceAtom cause;
     TraceLaneId kicker; /* a vCPU or a thread */
     TraceLaneId target;
     uint8_t state;  /* the target's TraceState when it was sent */
-    uint8_t merged; /* 1: an earlier kick was still under way, and both were taken at once */
+    uint8_t merged; /* 1: an earlier one was under way, and both were taken at once */
 } TraceKick;
 
 /* A halted vCPU's thread woke. */
@@ -307,10 +308,11 @@ typedef struct TraceModel {
     TraceLoss *losses;
     size_t n_losses;
     TraceEventCount *events; /* by name */
-    size_t n_events_known;   /* length of events */
+    size_t n_events_known;   /* how many different ones */
 
     const char **texts; /* by atom */
     size_t n_texts;
+    struct Atoms *atoms; /* where the texts are */
 } TraceModel;
 
 /* Zero-filled is everything. */
