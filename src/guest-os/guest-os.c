@@ -228,18 +228,24 @@ static void observe(GuestOs *os, const GuestMoment *moment, Knowledge knowledge,
 {
     GuestVcpu *vcpu = moment->vcpu;
     GuestVcpu now = { .seen = true, .task = moment->task, .pid = -1, .tgid = -1 };
-    bool known = false;
+    TaskReading reading = TASK_UNREADABLE;
+    bool known;
 
     if (knowledge < KERNEL_NO_LAYOUT || moment->task == 0) {
         return;
     }
+    /* One that could not be read is looked at again. */
+    refresh |= vcpu->pid < 0;
     if (vcpu->task == moment->task && !(refresh && knowledge == KERNEL_KNOWN)) {
         return;
     }
     if (knowledge == KERNEL_KNOWN) {
-        known = guest_task_read(os->memory, moment, &os->layout, &now);
+        reading = guest_task_read(os->memory, moment, &os->layout, &now);
     }
-    if (!known && !guest_task_plausible(moment->task)) {
+    known = reading == TASK_READ;
+    /* A vCPU that starts has tp before it has the page tables by which tasks can be read. */
+    if (!guest_task_plausible(moment->task) ||
+        (knowledge == KERNEL_KNOWN && reading == TASK_UNREADABLE && !vcpu->seen)) {
         return; /* not a moment that shows one after all */
     }
     if (vcpu->task == now.task && vcpu->pid >= 0) {

@@ -64,8 +64,8 @@ bool guest_task_plausible(uint64_t task)
     return task >> 63 && task % 8 == 0;
 }
 
-bool guest_task_read(Memory *memory, const GuestMoment *moment, const TaskLayout *layout,
-                     GuestVcpu *out)
+TaskReading guest_task_read(Memory *memory, const GuestMoment *moment, const TaskLayout *layout,
+                            GuestVcpu *out)
 {
     Reader reader = { .memory = memory, .moment = moment };
     uint64_t task = moment->task;
@@ -80,7 +80,7 @@ bool guest_task_read(Memory *memory, const GuestMoment *moment, const TaskLayout
         !read_virtual(&reader, task + layout->comm, out->comm,
                       MIN(layout->comm_bytes, GUEST_NAME_BYTES - 1))) {
         out->comm[0] = '\0';
-        return false;
+        return TASK_UNREADABLE;
     }
     pid = GUINT32_FROM_LE(pid);
     tgid = GUINT32_FROM_LE(tgid);
@@ -89,9 +89,9 @@ bool guest_task_read(Memory *memory, const GuestMoment *moment, const TaskLayout
         (pid == 0 && !out->comm[0]) || !memchr(out->comm, '\0', layout->comm_bytes) ||
         !printable(out->comm)) {
         out->comm[0] = '\0';
-        return false;
+        return TASK_WRONG;
     }
     out->pid = (int32_t)pid;
     out->tgid = (int32_t)tgid;
-    return true;
+    return TASK_READ;
 }
