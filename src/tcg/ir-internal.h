@@ -56,6 +56,17 @@ static inline unsigned ir_successors(const IrInsn *end, uint16_t out[2])
     }
 }
 
+/* Whether ir_eval can compute this operation: integers in, integer out, nothing else touched. */
+bool ir_can_eval(unsigned op);
+
+/* The result of such an operation; old is what dst held. For folding and for the interpreter. */
+uint64_t ir_eval(const IrInsn *insn, uint64_t a, uint64_t b, uint64_t c, uint64_t old);
+
+bool ir_eval_cond(unsigned cond, uint64_t a, uint64_t b);
+
+/* An IrAmo on values of a size (log2 of bytes), sign-extended alike: what is to be stored. */
+uint64_t ir_eval_amo(unsigned kind, uint64_t old, uint64_t operand);
+
 /* Sets of globals. */
 static inline bool ir_set_has(const uint64_t set[2], IrReg global)
 {
