@@ -70,16 +70,25 @@ function readTimes(track, bytes, json) {
     readColumn(bytes, json.cls, (i, v) => { track.cls[i] = v; });
 }
 
-/* The colour slot of each class: the fifteen that take most time have one each, the others share. */
-function assignSlots(track, nClasses) {
-    const total = new Float64Array(nClasses);
-    for (let i = 0; i < track.n; i++) {
-        total[track.cls[i]] += track.end[i] - track.start[i] + 1;
+/*
+ * The colour slot of each class, the same for a name in all tracks of one label: the fifteen names that
+ * take most time have one each, the others share.
+ */
+function assignSlots(tracks) {
+    const total = new Map();
+    for (const track of tracks) {
+        const sums = new Float64Array(track.names.length);
+        for (let i = 0; i < track.n; i++) {
+            sums[track.cls[i]] += track.end[i] - track.start[i] + 1;
+        }
+        track.names.forEach((name, cls) => total.set(name, (total.get(name) || 0) + sums[cls]));
     }
-    const order = Array.from(total.keys()).sort((a, b) => total[b] - total[a]);
-    track.slot = new Uint8Array(nClasses);
-    order.forEach((cls, rank) => { track.slot[cls] = Math.min(rank, SLOTS - 1); });
-    track.slots = Math.min(nClasses, SLOTS);
+    const order = [...total.keys()].sort((a, b) => total.get(b) - total.get(a));
+    const slots = new Map(order.map((name, rank) => [name, Math.min(rank, SLOTS - 1)]));
+    for (const track of tracks) {
+        track.slot = Uint8Array.from(track.names, (name) => slots.get(name));
+        track.slots = Math.min(order.length, SLOTS);
+    }
 }
 
 function buildSums(track) {
@@ -204,7 +213,6 @@ function readTrack(json, bytes, model) {
         }
     } else {
         track.names = json.names.map((id) => model.texts[id]);
-        assignSlots(track, track.names.length);
         for (const extra of json.extra) {
             const e = { key: extra.key, unit: extra.unit };
             if (extra.unit === 'hex') {
@@ -215,9 +223,6 @@ function readTrack(json, bytes, model) {
             }
             track.extra.push(e);
         }
-    }
-    if (track.kind !== 'mark') {
-        buildSums(track);
     }
     return track;
 }
@@ -268,6 +273,9 @@ async function loadModel(base64) {
         model.end = model.begin + 1;
     }
     model.tracks = json.tracks.map((t) => readTrack(t, columns, model));
+    const labels = new Set(model.tracks.filter((t) => t.kind !== 'state').map((t) => t.label));
+    labels.forEach((label) => assignSlots(model.tracks.filter((t) => t.label === label)));
+    model.tracks.filter((t) => t.kind !== 'mark').forEach(buildSums);
     model.lanes.forEach((lane, i) => {
         lane.index = i;
         lane.state = model.tracks.find((t) => t.lane === i && t.kind === 'state');
@@ -298,6 +306,17 @@ function virtualTime(lane, t) {
         return track.vtime[i];
     }
     return track.vtime[i] + (next - track.vtime[i]) * (t - track.start[i]) / span;
+}
+
+/* How much virtual time passed from t0 to t1, as far as the lane's states tell; NaN where they do not. */
+function virtualSpan(lane, t0, t1) {
+    const track = lane.state;
+    if (!track || !track.vtime) {
+        return NaN;
+    }
+    const known = track.vtime.findIndex((v) => !Number.isNaN(v));
+    const to = virtualTime(lane, Math.min(t1, track.end[track.n - 1]) - 1);
+    return known < 0 ? NaN : to - virtualTime(lane, Math.max(t0, track.start[known]));
 }
 
 /* What an extra number of an interval means, as text; '' where it is absent. */

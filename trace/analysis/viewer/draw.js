@@ -288,8 +288,11 @@ function paintLosses(p, row, y, h) {
         }
         const a = Math.max(0, Math.floor(x0));
         const b = Math.min(p.width, Math.ceil(x1));
-        ctx.fillStyle = theme.css['lost-soft'];
+        /* What the trace says of this time is what was so before: it must not look like knowledge. */
+        ctx.fillStyle = theme.css.empty;
+        ctx.globalAlpha = 0.86;
         ctx.fillRect(a, y, b - a, h);
+        ctx.globalAlpha = 1;
         ctx.fillStyle = hatch(ctx, theme.css.lost, p.ratio);
         ctx.fillRect(a, y, b - a, h);
         if (row.head && h > 16 * p.ratio) {

@@ -63,6 +63,7 @@ const scripting = {
     kick: (k) => describeKick(k),
     search: () => ({ n: app.search.n, at: app.search.at }),
     selected: () => app.selected && (app.selected.track ? describeItem(app.selected.track, app.selected.i) : describeKick(app.selected.kick)),
+    losses: () => app.model.losses,
     range: () => app.range && { ...app.range },
 };
 window.orreryTimeline = scripting;

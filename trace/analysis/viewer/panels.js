@@ -28,6 +28,21 @@ function stateTimes(t0, t1) {
     });
 }
 
+/* How much of [t0, t1) the lane's recorder lost events in. */
+function lostTime(lane, t0, t1) {
+    let sum = 0;
+    let until = t0;
+    for (const loss of app.model.losses) {
+        if (loss.source === lane.source && (loss.lane < 0 || loss.lane === lane.index)) {
+            const from = Math.max(loss.begin, until);
+            const to = Math.min(loss.end, t1);
+            sum += Math.max(0, to - from);
+            until = Math.max(until, to);
+        }
+    }
+    return sum;
+}
+
 function legendEntry(name) {
     return el('button', {
         class: 'chip', 'data-state': name, 'aria-pressed': 'true',
@@ -112,7 +127,13 @@ function rangeTable() {
     rows.push(el('tr', { class: 'sum' }, el('td', {}, 'recorded'), times.map((t) => [
         cell(t.ns.reduce((a, b) => a + b, 0), t1 - t0, 1),
         el('td', { class: 'soft' }, `${count(t.n.reduce((a, b) => a + b, 0))}\u00d7`)])));
-    const vt = times.map(({ lane }) => virtualTime(lane, t1 - 1) - virtualTime(lane, t0));
+    const lost = times.map(({ lane }) => lostTime(lane, t0, t1));
+    if (lost.some((v) => v > 0)) {
+        rows.push(el('tr', { title: 'What is counted above for this time is what was so before it' },
+            el('td', { class: 'soft' }, 'in it: events lost'),
+            lost.map((v) => [el('td', {}, duration(v)), el('td')])));
+    }
+    const vt = times.map(({ lane }) => virtualSpan(lane, t0, t1));
     if (vt.some((v) => !Number.isNaN(v))) {
         rows.push(el('tr', {}, el('td', { class: 'soft' }, 'virtual time'), vt.map((v) => [
             el('td', {}, Number.isNaN(v) ? '\u2013' : duration(v)), el('td')])));
