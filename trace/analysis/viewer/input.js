@@ -179,12 +179,12 @@ function onWheel(e) {
     hideTip();
     const unit = e.deltaMode === 1 ? 18 : e.deltaMode === 2 ? 300 : 1;
     if (e.shiftKey || Math.abs(e.deltaX) > Math.abs(e.deltaY)) {
-        panBy((e.deltaX || e.deltaY) * unit / app.size.width);
+        panBy((e.deltaX || e.deltaY) * unit / app.size.width, { flow: true });
     } else if (e.altKey) {
         $('scroller').scrollTop += e.deltaY * unit;
     } else {
         const { x } = place(e);
-        zoomAt(1.0018 ** Math.max(-400, Math.min(400, e.deltaY * unit)), timeAt(x));
+        zoomAt(1.0018 ** Math.max(-400, Math.min(400, e.deltaY * unit)), timeAt(x), { flow: true });
     }
     hoverAt(e);
 }
@@ -227,7 +227,7 @@ function dragPan(e) {
     $('stage').classList.add('pan');
     follow(e, (f) => {
         const by = (e.clientX - f.clientX) * part;
-        setView(t0 + by, t1 + by);
+        setView(t0 + by, t1 + by, { flow: true });
     }, () => $('stage').classList.remove('pan'));
 }
 
@@ -295,15 +295,15 @@ function listenMini() {
         const grip = inside ? t - app.view.t0 : width / 2;
         if (width > (app.model.end - app.model.begin) * 0.98) {
             /* Nothing to move yet: a drag chooses the view. */
-            follow(e, (f) => setView(Math.min(t, at(f)), Math.max(t, at(f))), () => {});
+            follow(e, (f) => setView(Math.min(t, at(f)), Math.max(t, at(f)), { flow: true }), () => {});
             return;
         }
-        setView(t - grip, t - grip + width);
-        follow(e, (f) => setView(at(f) - grip, at(f) - grip + width), () => {});
+        setView(t - grip, t - grip + width, { flow: true });
+        follow(e, (f) => setView(at(f) - grip, at(f) - grip + width, { flow: true }), () => {});
     });
     canvas.addEventListener('wheel', (e) => {
         e.preventDefault();
-        zoomAt(1.0018 ** Math.max(-400, Math.min(400, e.deltaY)), (app.view.t0 + app.view.t1) / 2);
+        zoomAt(1.0018 ** Math.max(-400, Math.min(400, e.deltaY)), (app.view.t0 + app.view.t1) / 2, { flow: true });
     }, { passive: false });
 }
 

@@ -61,7 +61,7 @@ const scripting = {
     },
     kicks: () => ({ n: app.model.kicks.n, shown: app.kicksShown.length }),
     kick: (k) => describeKick(k),
-    search: () => ({ n: app.search.n, at: app.search.at }),
+    search: () => ({ text: app.search.text, n: app.search.n, at: app.search.at }),
     selected: () => app.selected && (app.selected.track ? describeItem(app.selected.track, app.selected.i) : describeKick(app.selected.kick)),
     losses: () => app.model.losses,
     range: () => app.range && { ...app.range },

@@ -11,6 +11,7 @@ const app = {
     model: null,
     view: { t0: 0, t1: 1 },
     history: [],
+    moved: -1e9, /* when the wheel or a drag last moved the view */
     rows: [],
     height: 0, /* of all rows, CSS pixels */
     open: new Set(), /* lanes whose sub-lanes are shown */
@@ -71,22 +72,22 @@ function clampView(t0, t1) {
     return { t0: from, t1: from + span };
 }
 
-/* The view before is kept for "back", unless it is a moment old: a turn of the wheel is one step. */
-function remember() {
+/* The view before is kept for "back"; the many steps of a wheel or a drag (`flow`) are one. */
+function remember(flow) {
     const now = performance.now();
-    if (now - (app.moved || -1e9) > 700) {
+    if (!flow || now - app.moved > 700) {
         app.history.push({ ...app.view });
         if (app.history.length > 200) {
             app.history.shift();
         }
     }
-    app.moved = now;
+    app.moved = flow ? now : -1e9;
 }
 
 function setView(t0, t1, options = {}) {
     const to = clampView(t0, t1);
     if (options.remember !== false) {
-        remember();
+        remember(options.flow);
     }
     cancelAnimationFrame(animation);
     animation = 0;
@@ -132,7 +133,6 @@ function fitAll() {
 function goBack() {
     const last = app.history.pop();
     if (last) {
-        app.moved = performance.now();
         setView(last.t0, last.t1, { glide: true, remember: false });
     }
 }
