@@ -151,6 +151,7 @@ typedef struct TcgThunks {
     uint32_t (*run)(TcgCpu *cpu, const void *code); /* TcgExitReason; from C into code */
     const void *lookup;                             /* code to jump to: goes on at the stored pc */
     size_t bytes;
+    const void *host; /* the back end's own */
 } TcgThunks;
 
 typedef struct TcgHost {
