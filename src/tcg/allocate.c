@@ -88,6 +88,23 @@ static inline void touch(Allocator *al, IrReg reg, uint32_t tick, unsigned frequ
     r->gain = add_capped(r->gain, frequency);
 }
 
+/* A syscall gives globals anew: one that is read next begins there. */
+static inline void begin_at_syscall(Allocator *al, IrReg reg, uint32_t syscall)
+{
+    if (syscall != NO_TICK && ir_is_global(reg) && al->range[reg].start == NO_TICK) {
+        al->range[reg].start = al->range[reg].end = syscall + 1;
+    }
+}
+
+static void begin_set_at_syscall(Allocator *al, const uint64_t set[2], uint32_t syscall)
+{
+    for (unsigned w = 0; w < 2; w++) {
+        for (uint64_t bits = set[w]; bits != 0; bits &= bits - 1) {
+            begin_at_syscall(al, (IrReg)(w * 64 + (unsigned)__builtin_ctzll(bits)), syscall);
+        }
+    }
+}
+
 static inline void want_same(Allocator *al, IrReg a, IrReg b, unsigned frequency)
 {
     if (al->range[a].hint == IR_NONE || al->range[a].hint_frequency < frequency) {
@@ -125,7 +142,7 @@ static void walk_block(Allocator *al, unsigned number)
     unsigned often = frequency(block);
     uint64_t dirty[2] = { block->dirty_in[0], block->dirty_in[1] };
     uint64_t at_site[2] = { 0, 0 };
-    uint32_t site = NO_TICK;
+    uint32_t site = NO_TICK, syscall = NO_TICK;
 
     extend_set(al, block->live_in, 2 * block->first);
     for (uint32_t i = block->first; i < block->first + block->count; i++) {
@@ -134,12 +151,15 @@ static void walk_block(Allocator *al, unsigned number)
         const char *shape = ir_op_info[insn->op].shape;
 
         if (ir_has_reg(insn->a)) {
+            begin_at_syscall(al, insn->a, syscall);
             touch(al, insn->a, 2 * i, often, number);
         }
         if (ir_has_reg(insn->b)) {
+            begin_at_syscall(al, insn->b, syscall);
             touch(al, insn->b, 2 * i, often, number);
         }
         if (ir_has_reg(insn->c)) {
+            begin_at_syscall(al, insn->c, syscall);
             touch(al, insn->c, 2 * i, often, number);
         }
         if (flags & (IR_FAULTS | IR_SYNC | IR_CALL)) {
@@ -155,6 +175,7 @@ static void walk_block(Allocator *al, unsigned number)
                 extend_set(al, dirty, 2 * i);
                 dirty[0] = dirty[1] = 0;
                 site = NO_TICK;
+                syscall = 2 * i;
             }
             if (flags & IR_CALL) {
                 al->calls[al->call_count++] = (Call){ .tick = 2 * i,
@@ -164,6 +185,7 @@ static void walk_block(Allocator *al, unsigned number)
         }
         if (ir_has_reg(insn->dst)) {
             if (flags & IR_READS_DST) {
+                begin_at_syscall(al, insn->dst, syscall);
                 touch(al, insn->dst, 2 * i, often, number);
             }
             touch(al, insn->dst, 2 * i + 1, often, number);
@@ -178,6 +200,9 @@ static void walk_block(Allocator *al, unsigned number)
     }
     if (site != NO_TICK) {
         extend_set(al, at_site, site);
+    }
+    if (syscall != NO_TICK) {
+        begin_set_at_syscall(al, block->live_out, syscall);
     }
     extend_set(al, block->live_out, 2 * (block->first + block->count - 1) + 1);
 }
