@@ -135,9 +135,13 @@ typedef struct TcgHostCalls {
 typedef struct TcgCpuFast {
     void *env;      /* value of the env register */
     void *view;     /* value of the view register: &TcgViewFast.load */
-    uint32_t mxcsr; /* x86-64: control and sticky bits to run with; the flags come back here */
-    uint32_t
-        fp_round; /* 0 to 4 as IEEE 754 in the order RNE RTZ RDN RUP RMM; host chooses its bits */
+    uint32_t mxcsr; /* x86-64: sticky bits to run with; the flags come back here, also for syscalls */
+
+    /*
+     * 0 to 3: RNE RTZ RDN RUP; the host chooses its bits, at run and after each syscall. 4, RMM: no
+     * operation with IR_FP may run (but in the IR interpreter); front ends call helpers instead.
+     */
+    uint32_t fp_round;
 } TcgCpuFast;
 
 /* What a host CPU offers; found once. */
