@@ -46,7 +46,8 @@ typedef struct TcgJump {
 
 #define TCG_JUMP_BITS 12
 #define TCG_JUMP_SIZE (1u << TCG_JUMP_BITS)
-#define TCG_JUMP_EMPTY UINT64_MAX
+/* Tag of an empty entry: one that belongs into another, so that no pc whatever matches it. */
+#define TCG_JUMP_EMPTY(index_) ((index_) ? UINT64_C(0) : UINT64_C(2))
 /* Index of a tag: (tag >> 1) & (size - 1), as a byte offset (tag << 3) & ((size - 1) << 4). */
 
 #define TCG_HEAT_SIZE 4096u
