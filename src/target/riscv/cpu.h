@@ -185,7 +185,8 @@ int riscv_pending_interrupt(const RiscvCpu *cpu);
 /*
  * Enters a trap: cause is an exception code, or an interrupt number with interrupt true. pc must be
  * that of the trapping instruction (or the next, for interrupts). Sets pc, privilege, xcause,
- * xtval, xepc, status stacks. Clears the LR reservation. The hart's thread.
+ * xtval, xepc, status stacks. Clears the LR reservation. x must be exact here, and at mret, sret and
+ * writes of CSRs: the trace reads registers of the guest's ABI (guest.h). The hart's thread.
  */
 void riscv_enter_trap(RiscvCpu *cpu, bool interrupt, unsigned cause, uint64_t tval);
 
