@@ -205,9 +205,19 @@ static void gather_rest(Compare *c, int side)
         const TraceFlush *flush = &model->flushes[i];
 
         add_count(c, side, "TLB flushes,", trace_model_text(model, flush->kind), flush->request_ns);
-        if (flush->cost_ns != TRACE_NO_TIME) {
-            add_sample(c, side, "TLB flush,", trace_model_text(model, flush->kind),
-                       flush->request_ns, flush->cost_ns);
+        if (flush->execute_ns != TRACE_NO_TIME && flush->execute_ns != flush->request_ns) {
+            add_sample(c, side, "TLB flush delay,", trace_model_text(model, flush->kind),
+                       flush->request_ns, flush->execute_ns - flush->request_ns);
+        }
+    }
+    for (size_t i = 0; i < model->n_refills; i++) {
+        const TraceRefill *refill = &model->refills[i];
+
+        add_count(c, side, "TLB refills,", trace_model_text(model, refill->access),
+                  refill->time_ns);
+        if (refill->duration_ns != TRACE_NO_TIME) {
+            add_sample(c, side, "TLB refill,", trace_model_text(model, refill->access),
+                       refill->time_ns, refill->duration_ns);
         }
     }
     for (size_t i = 0; i < model->n_irqs; i++) {

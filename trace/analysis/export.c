@@ -321,6 +321,7 @@ typedef enum ColumnType {
     STATE,
     ACCESS,
     GUEST,
+    REFILL,
     BOOL
 } ColumnType;
 
@@ -381,12 +382,16 @@ static const TableExport table_exports[] = {
         COLUMN(I64, TraceOp, outcome) } },
     { "flushes",
       RECORDS(flushes, n_flushes, TraceFlush),
-      { COLUMN(TIME, TraceFlush, request_ns), COLUMN(TIME, TraceFlush, enqueue_ns),
-        COLUMN(TIME, TraceFlush, execute_ns), COLUMN(NS, TraceFlush, barrier_ns),
-        COLUMN(NS, TraceFlush, cost_ns), COLUMN(ATOM, TraceFlush, kind),
+      { COLUMN(TIME, TraceFlush, request_ns), COLUMN(TIME, TraceFlush, execute_ns),
+        COLUMN(NS, TraceFlush, barrier_ns), COLUMN(ATOM, TraceFlush, kind),
         COLUMN(ATOM, TraceFlush, cause), COLUMN(ATOM, TraceFlush, widened),
         COLUMN(LANE, TraceFlush, from), COLUMN(LANE, TraceFlush, lane),
         COLUMN(U64, TraceFlush, entries) } },
+    { "refills",
+      RECORDS(refills, n_refills, TraceRefill),
+      { COLUMN(TIME, TraceRefill, time_ns), COLUMN(NS, TraceRefill, duration_ns),
+        COLUMN(REFILL, TraceRefill, kind), COLUMN(ATOM, TraceRefill, access),
+        COLUMN(ATOM, TraceRefill, what), COLUMN(LANE, TraceRefill, lane) } },
     { "irqs",
       RECORDS(irqs, n_irqs, TraceIrq),
       { COLUMN(TIME, TraceIrq, raise_ns), COLUMN(TIME, TraceIrq, deliver_ns),
@@ -440,6 +445,7 @@ static void write_cell(const TraceModel *model, const char *record, const Column
     static const char *const accesses[] = { "mmio_read", "mmio_write", "mmio_error",
                                             "virtio_notify", "virtio_complete" };
     static const char *const guests[] = { "task", "mode", "syscall", "trap", "satp" };
+    static const char *const refills[] = { "walk", "fault", "victim", "resize" };
     const char *at = record + column->offset;
     uint64_t wide;
     uint32_t atom;
@@ -483,6 +489,9 @@ static void write_cell(const TraceModel *model, const char *record, const Column
         break;
     case ACCESS:
         fputs(name_in(accesses, G_N_ELEMENTS(accesses), *(const uint8_t *)at), out);
+        break;
+    case REFILL:
+        fputs(name_in(refills, G_N_ELEMENTS(refills), *(const uint8_t *)at), out);
         break;
     case GUEST:
         fputs(name_in(guests, G_N_ELEMENTS(guests), *(const uint8_t *)at), out);

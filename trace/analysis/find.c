@@ -328,11 +328,23 @@ static bool refuse_dumps(const char *dir, char *const *below, GError **error)
     return n > 0;
 }
 
-static bool search(GPtrArray *traces, const char *dir, unsigned depth, GError **error)
+/* `top` is what the user named, and `first` how many traces there were before. */
+static bool search(GPtrArray *traces, const char *dir, const char *top, unsigned first,
+                   unsigned depth, GError **error)
 {
     g_auto(GStrv) below = NULL;
 
     if (has_metadata(dir)) {
+        /* An LTTng session has a trace for each user or process; other folders have many by chance. */
+        if (traces->len > first && !strstr(dir + strlen(top), "/ust/")) {
+            const FoundTrace *other = g_ptr_array_index(traces, first);
+
+            return tool_fail(
+                error,
+                "%s holds several traces, as %s and %s: name those that are to be read "
+                "together",
+                top, other->path, dir);
+        }
         return add_trace(traces, dir, error);
     }
     below = subdirectories(dir);
@@ -343,7 +355,8 @@ static bool search(GPtrArray *traces, const char *dir, unsigned depth, GError **
         g_autofree char *base = g_path_get_basename(below[i]);
 
         /* A session's kernel events are not of Orrery, and may be many. */
-        if (strcmp(base, "kernel") != 0 && !search(traces, below[i], depth + 1, error)) {
+        if (strcmp(base, "kernel") != 0 &&
+            !search(traces, below[i], top, first, depth + 1, error)) {
             return false;
         }
     }
@@ -403,7 +416,8 @@ GPtrArray *find_traces(const char *const *paths, GError **error)
     for (unsigned i = 0; paths[i]; i++) {
         unsigned before = traces->len;
 
-        if (g_file_test(paths[i], G_FILE_TEST_IS_DIR) && !search(traces, paths[i], 0, error)) {
+        if (g_file_test(paths[i], G_FILE_TEST_IS_DIR) &&
+            !search(traces, paths[i], paths[i], before, 0, error)) {
             return NULL;
         }
         if (traces->len == before) {

@@ -72,6 +72,7 @@ static const TableInfo tables[] = {
     TABLE(ops, n_ops, TraceOp, AT(TraceOp, lane), AT(TraceOp, target), AT(TraceOp, end_ns)),
     TABLE(flushes, n_flushes, TraceFlush, AT(TraceFlush, lane), AT(TraceFlush, from),
           AT(TraceFlush, execute_ns)),
+    TABLE(refills, n_refills, TraceRefill, AT(TraceRefill, lane), NO_FIELD, NO_FIELD),
     TABLE(irqs, n_irqs, TraceIrq, AT(TraceIrq, lane), AT(TraceIrq, from), AT(TraceIrq, deliver_ns)),
     TABLE(timers, n_timers, TraceTimer, AT(TraceTimer, lane), NO_FIELD, AT(TraceTimer, fired_ns)),
     TABLE(accesses, n_accesses, TraceAccess, AT(TraceAccess, lane), NO_FIELD, NO_FIELD),

@@ -159,22 +159,36 @@ typedef struct TraceOp {
     TraceLaneId target; /* the vCPU it was for; TRACE_NO_LANE for one on the whole machine */
 } TraceOp;
 
-/* A TLB flush, from the request to its end. Later times are TRACE_NO_TIME where that step did not
- * happen or was not recorded. */
+/* A TLB flush, from the request to its end. */
 typedef struct TraceFlush {
     int64_t request_ns;
-    int64_t enqueue_ns; /* handed to another vCPU's queue */
-    int64_t execute_ns;
-    int64_t barrier_ns; /* how long a synced flush's barrier was waited for: a duration */
-    int64_t cost_ns;    /* how long it took: a duration */
+    int64_t enqueue_ns; /* handed to the vCPU as work; TRACE_NO_TIME: it was not, or not recorded */
+    int64_t execute_ns; /* TRACE_NO_TIME: not within the trace */
+    int64_t cost_ns;    /* how long it took, a duration; TRACE_NO_TIME where not recorded */
+    int64_t barrier_ns; /* how long it was waited for all vCPUs, a duration; TRACE_NO_TIME: not */
     uint64_t entries;   /* entries that went; UINT64_MAX where unknown */
-    uint64_t id;        /* joins the halves; 0 where the trace has none */
-    TraceAtom kind;     /* "all", "page", "range", ... */
+    TraceAtom kind;     /* "all", "page", ...; rows of src/tcg/tlb-flush.def */
     TraceAtom cause;
     TraceAtom widened; /* why more was flushed than asked; empty where it was not */
-    TraceLaneId from;
-    TraceLaneId lane; /* whose TLB */
+    TraceLaneId from;  /* who asked; the vCPU itself where nobody did */
+    TraceLaneId lane;  /* whose TLB */
 } TraceFlush;
+
+typedef enum TraceRefillKind {
+    TRACE_REFILL_WALK,   /* a miss, served by a page walk */
+    TRACE_REFILL_FAULT,  /* a miss whose walk ended in a fault */
+    TRACE_REFILL_VICTIM, /* a miss, served by the victim table */
+    TRACE_REFILL_RESIZE, /* a table changed its size; access: which; what: why */
+} TraceRefillKind;
+
+typedef struct TraceRefill {
+    int64_t time_ns;
+    int64_t duration_ns; /* of a walk; else TRACE_NO_TIME */
+    TraceAtom access;    /* "load", "store", "fetch" */
+    TraceAtom what;      /* what a walk's entry leads to */
+    TraceLaneId lane;
+    uint8_t kind; /* TraceRefillKind */
+} TraceRefill;
 
 /* An interrupt line, from its raising to its delivery to a vCPU. */
 typedef struct TraceIrq {
@@ -295,6 +309,8 @@ typedef struct TraceModel {
     size_t n_ops;
     TraceFlush *flushes;
     size_t n_flushes;
+    TraceRefill *refills;
+    size_t n_refills;
     TraceIrq *irqs;
     size_t n_irqs;
     TraceTimer *timers;

@@ -38,6 +38,7 @@ static const struct {
     { "lock waits and holds", offsetof(TraceModel, n_locks) },
     { "accelerator ops", offsetof(TraceModel, n_ops) },
     { "TLB flushes", offsetof(TraceModel, n_flushes) },
+    { "TLB refills", offsetof(TraceModel, n_refills) },
     { "interrupts", offsetof(TraceModel, n_irqs) },
     { "timers", offsetof(TraceModel, n_timers) },
     { "device accesses", offsetof(TraceModel, n_accesses) },

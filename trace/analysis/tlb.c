@@ -35,13 +35,9 @@ static void report_flushes(const Report *report)
             delay->label = g_strdup(trace_model_text(model, flush->kind));
         }
         pair->count++;
-        if (flush->cost_ns != TRACE_NO_TIME) {
-            stats_add(&kind->first, (double)flush->cost_ns);
-        } else {
-            kind->count++;
-        }
+        kind->count++;
         if (flush->barrier_ns != TRACE_NO_TIME) {
-            stats_add(&kind->second, (double)flush->barrier_ns);
+            stats_add(&delay->second, (double)flush->barrier_ns);
         }
         if (flush->execute_ns != TRACE_NO_TIME) {
             stats_add(&delay->first, (double)(flush->execute_ns - flush->request_ns));
@@ -59,16 +55,15 @@ static void report_flushes(const Report *report)
             group->count++;
         }
     }
-    report_groups(report, "flushes",
-                  "Flushes: what they cost, and waits for the barrier of synced "
-                  "ones",
-                  "<kind\t<cause", "cost\tbarrier", REPORT_BOTH, &kinds);
+    report_groups(report, "flushes", "Flushes by kind and cause", "<kind\t<cause", "", REPORT_COUNT,
+                  &kinds);
     if (model->n_flushes) {
         report_note(report, "%zu flushes took %" PRIu64 " entries with them", model->n_flushes,
                     entries);
     }
-    report_groups(report, "delays", "From the request until it was done", "<kind", "delay",
-                  REPORT_FIRST, &delays);
+    report_groups(report, "delays",
+                  "From the request until it was done; and waits for all vCPUs' leaving guest code",
+                  "<kind", "delay\tbarrier", REPORT_BOTH, &delays);
     report_groups(report, "widened", "Flushes that took more than was asked", "<kind\t<why", "",
                   REPORT_COUNT, &widened);
     report_groups(report, "whom", "Who flushes whom", "<from\t<whose TLB\t<kind", "", REPORT_COUNT,
@@ -77,6 +72,40 @@ static void report_flushes(const Report *report)
     groups_clear(&whom);
     groups_clear(&delays);
     groups_clear(&widened);
+}
+
+/* Misses: what serving them cost, and what they led to. */
+static void report_refills(const Report *report)
+{
+    static const char *const kinds[] = { "page walk", "fault", "victim table", "resize" };
+    const TraceModel *model = report->model;
+    Groups walks = groups_create(), others = groups_create();
+
+    for (size_t i = 0; i < model->n_refills; i++) {
+        const TraceRefill *refill = &model->refills[i];
+        bool walk = refill->kind == TRACE_REFILL_WALK;
+        Group *group =
+            groups_get(walk ? &walks : &others, (uint64_t)refill->kind << 32 | refill->lane,
+                       (uint64_t)refill->access << 32 | refill->what);
+
+        if (!group->label) {
+            group->label = g_strdup_printf("%s\t%s\t%s\t%s", kinds[refill->kind & 3],
+                                           trace_model_lane_name(model, refill->lane),
+                                           trace_model_text(model, refill->access),
+                                           trace_model_text(model, refill->what));
+        }
+        if (walk) {
+            stats_add(&group->first, (double)refill->duration_ns);
+        } else {
+            group->count++;
+        }
+    }
+    report_groups(report, "refills", "Misses served by a page walk",
+                  "<by\t<vcpu\t<access\t<leads to", "duration", REPORT_FIRST, &walks);
+    report_groups(report, "misses", "Other misses, and tables that changed their size",
+                  "<by\t<vcpu\t<access or table\t<why", "", REPORT_COUNT, &others);
+    groups_clear(&walks);
+    groups_clear(&others);
 }
 
 static bool is_invalidation(const TraceModel *model, const TraceOp *op)
@@ -149,6 +178,7 @@ bool command_tlb(const TraceModel *model, const CommandOptions *options, FILE *o
     }
     report = report_begin(model, options, out);
     report_flushes(&report);
+    report_refills(&report);
     report_invalidations(&report);
     report_counts(&report);
     report_end(&report);
