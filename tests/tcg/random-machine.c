@@ -241,7 +241,7 @@ RandomMachine *random_machine_create(const TcgHost *host, const TcgHostFeatures 
         m->view->load[i].tag = m->view->store[i].tag = TCG_TLB_EMPTY;
     }
     for (unsigned i = 0; i < TCG_JUMP_SIZE; i++) {
-        m->view->jumps[i].tag = TCG_JUMP_EMPTY;
+        m->view->jumps[i].tag = TCG_JUMP_EMPTY(i);
     }
     for (uint64_t page = 0; page < RANDOM_PAGES - 2; page++) {
         uint64_t va = RANDOM_BASE + (page << TCG_PAGE_BITS);
