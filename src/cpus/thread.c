@@ -75,6 +75,11 @@ void vcpu_thread_end(Vcpu *vcpu)
     machine_unlock(cpus);
 }
 
+void vcpu_thread_switch(Vcpu *vcpu)
+{
+    set_current_vcpu(vcpu);
+}
+
 bool vcpu_start_thread(Vcpu *vcpu, void *(*fn)(void *vcpu), GError **error)
 {
     sigset_t all, before;

@@ -31,6 +31,14 @@ typedef struct TcgCounters {
 
 #define TCG_VIEW_COUNT 16
 
+/* Ways of taking translations back. */
+typedef enum TcgFlush {
+#define TLB_FLUSH(name_, what_) TCG_FLUSH_##name_,
+#include "tcg/tlb-flush.def"
+#undef TLB_FLUSH
+    TCG_FLUSH_COUNT,
+} TcgFlush;
+
 struct TcgCpu {
     TcgCpuFast fast; /* first */
 
@@ -57,6 +65,7 @@ struct TcgCpu {
     uint64_t fence_seq;     /* blocks made up to here have been compared with memory by fence.i */
     bool single;            /* the region being made is of one instruction */
     TcgCounters counters;
+    uint64_t flush_kinds[TCG_FLUSH_COUNT]; /* counters, by kind */
 
     /* Asked for by other threads; atomics. */
     bool flush_views, flush_code;

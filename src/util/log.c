@@ -25,6 +25,10 @@ static const struct {
     { "mmu", LOG_MMU, "page faults" },
     { "exec", LOG_EXEC, "each block that is executed" },
     { "sched", LOG_SCHED, "each vCPU's state account at exit" },
+    { "op", LOG_OP, "operations that guest code became (translator)" },
+    { "op_opt", LOG_OP_OPT, "operations after optimisation (translator)" },
+    { "out_asm", LOG_OUT_ASM, "host code (translator)" },
+    { "nochain", LOG_NOCHAIN, "blocks are not linked, so that exec shows each (translator)" },
 };
 
 static void report(const char *kind, const char *fmt, va_list ap)

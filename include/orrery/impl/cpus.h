@@ -88,6 +88,9 @@ void vcpu_thread_begin(Vcpu *vcpu);
 /* Last: state unplugged, `destroyed` signalled. The vCPU may be gone when it returns. */
 void vcpu_thread_end(Vcpu *vcpu);
 
+/* For a thread that runs several vCPUs: the one whose turn it is now. Between begin and end of it. */
+void vcpu_thread_switch(Vcpu *vcpu);
+
 /* For accelerators: starts a joinable thread that runs fn(vcpu); false with a GError. */
 bool vcpu_start_thread(Vcpu *vcpu, void *(*fn)(void *vcpu), GError **error);
 

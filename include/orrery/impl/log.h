@@ -26,6 +26,10 @@ typedef enum LogItem {
     LOG_MMU = 1 << 6,         /* page faults */
     LOG_EXEC = 1 << 7,        /* each block executed */
     LOG_SCHED = 1 << 8,       /* vCPU state account at exit */
+    LOG_OP = 1 << 9,          /* translator: operations as the front end made them */
+    LOG_OP_OPT = 1 << 10,     /* translator: operations after optimisation */
+    LOG_OUT_ASM = 1 << 11,    /* translator: host code */
+    LOG_NOCHAIN = 1 << 12,    /* translator: blocks are not linked */
 } LogItem;
 
 typedef struct LogSet {

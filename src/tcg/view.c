@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Views of a vCPU: which fits its state, and taking translations back. The idea to hold: a view that is
+ * not selected costs nothing to flush, it is marked and emptied when it is wanted again; and what is
+ * emptied is what was filled, not the whole of the tables.
+ */
+#include "tcg/tb.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#include "trace/trace-tlb.h"
+
+static const char *const flush_names[] = {
+#define TLB_FLUSH(name_, what_) #name_,
+#include "tcg/tlb-flush.def"
+#undef TLB_FLUSH
+};
+
+static void counted(TcgCpu *cpu, TcgFlush kind, uint64_t va, uint64_t length, uint64_t space,
+                    const char *why)
+{
+    tcg_count(&cpu->counters.flushes);
+    tcg_count(&cpu->flush_kinds[kind]);
+    trace_tlb_flush_request(cpu->vcpu->accel.index, cpu->vcpu->accel.index, flush_names[kind], va,
+                            length, space, why);
+}
+
+static void executed(TcgCpu *cpu, TcgFlush kind, unsigned views, unsigned entries)
+{
+    trace_tlb_flush_execute(cpu->vcpu->accel.index, flush_names[kind], views, entries);
+}
+
+/* ---- The table from pc to code. */
+
+static unsigned jump_index(uint64_t tag)
+{
+    return (tag >> 1) & (TCG_JUMP_SIZE - 1);
+}
+
+void tcg_view_set_jump(TcgView *view, uint64_t pc, unsigned flags, const void *code)
+{
+    uint64_t tag = pc | (flags & 1);
+    unsigned index = jump_index(tag);
+    TcgJump *jump = &view->fast.jumps[index];
+
+    if (jump->tag == TCG_JUMP_EMPTY(index)) {
+        if (view->jump_count < TCG_JUMP_LIST) {
+            view->jump[view->jump_count] = (uint16_t)index;
+        }
+        view->jump_count++;
+    }
+    jump->tag = tag;
+    jump->code = code;
+    view->fetched |= tcg_fetched_bit(pc);
+}
+
+static void forget_jumps(TcgView *view)
+{
+    if (view->jump_count > TCG_JUMP_LIST) {
+        memset(view->fast.jumps, 0, sizeof(view->fast.jumps));
+        view->fast.jumps[0].tag = TCG_JUMP_EMPTY(0);
+    } else {
+        for (uint32_t i = 0; i < view->jump_count; i++) {
+            view->fast.jumps[view->jump[i]].tag = TCG_JUMP_EMPTY(view->jump[i]);
+        }
+    }
+    view->jump_count = 0;
+}
+
+void tcg_view_forget_jumps(TcgCpu *cpu)
+{
+    for (unsigned i = 0; i < TCG_VIEW_COUNT && cpu->views[i]; i++) {
+        forget_jumps(cpu->views[i]);
+    }
+    tcg_count(&cpu->flush_kinds[TCG_FLUSH_jump_cache]);
+}
+
+static void forget_fetches(TcgView *view)
+{
+    for (unsigned i = 0; i < TCG_FETCH_SIZE; i++) {
+        view->fetch[i].tag = TCG_TLB_EMPTY;
+    }
+    view->fetched = 0;
+}
+
+/* ---- Selecting. */
+
+static void empty(TcgView *view)
+{
+    tcg_table_empty(view->cpu, &view->load);
+    tcg_table_empty(view->cpu, &view->store);
+    forget_jumps(view);
+    if (view->fetched) {
+        forget_fetches(view);
+    }
+    view->large_base = UINT64_MAX;
+    view->large_mask = 0;
+    view->stale = false;
+}
+
+static TcgView *create(TcgCpu *cpu)
+{
+    TcgView *view = mmap(NULL, sizeof(TcgView), PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (view == MAP_FAILED) {
+        g_error("tcg: cannot map a view of %zu bytes", sizeof(TcgView));
+    }
+    view->cpu = cpu;
+    view->fast.jumps[0].tag = TCG_JUMP_EMPTY(0); /* the others are zero already */
+    tcg_table_init(&view->load, view->fast.load, view->load_page, &view->fast.load_mask);
+    tcg_table_init(&view->store, view->fast.store, view->store_page, &view->fast.store_mask);
+    for (unsigned i = 0; i < TCG_HEAT_SIZE; i++) {
+        view->fast.heat[i] = (int32_t)cpu->context->options.hot;
+    }
+    forget_fetches(view);
+    return view;
+}
+
+static TcgView *replace_oldest(TcgCpu *cpu, const TcgViewKey *key)
+{
+    unsigned oldest = 0;
+    TcgView *view;
+
+    for (unsigned i = 0; i < TCG_VIEW_COUNT; i++) {
+        if (!cpu->views[i]) {
+            oldest = i;
+            break;
+        }
+        if (cpu->views[i]->used < cpu->views[oldest]->used) {
+            oldest = i;
+        }
+    }
+    view = cpu->views[oldest];
+    if (!view) {
+        view = create(cpu);
+        orr_store_release(&cpu->views[oldest], view);
+    } else {
+        tcg_count(&cpu->flush_kinds[TCG_FLUSH_view_evict]);
+        trace_tlb_view_evict(cpu->vcpu->accel.index, key->space, key->mode, view->key.space);
+    }
+    view->key = *key;
+    view->stale = true;
+    return view;
+}
+
+static TcgView *find(TcgCpu *cpu, const TcgViewKey *key)
+{
+    for (unsigned i = 0; i < TCG_VIEW_COUNT && cpu->views[i]; i++) {
+        if (cpu->views[i]->key.space == key->space && cpu->views[i]->key.mode == key->mode) {
+            return cpu->views[i];
+        }
+    }
+    return replace_oldest(cpu, key);
+}
+
+TcgView *tcg_view_select(TcgCpu *cpu)
+{
+    TcgView *view = cpu->view;
+    uint32_t version = cpu->target->mmu_version(cpu->cpu);
+    TcgViewKey key;
+
+    if (cpu->mmu_version != version) {
+        cpu->mmu_version = version;
+        tcg_flush_all(cpu);
+    }
+    cpu->target->view_key(cpu->cpu, &key);
+    if (!view || view->key.space != key.space || view->key.mode != key.mode) {
+        view = find(cpu, &key);
+        view->used = ++cpu->selections;
+        cpu->view = view;
+        trace_tlb_view_select(cpu->vcpu->accel.index, key.space, key.mode, (uint32_t)view->used,
+                              view->stale);
+    }
+    if (view->stale) {
+        empty(view);
+    }
+    cpu->fast.view = view->fast.load;
+    return view;
+}
+
+void tcg_view_destroy_all(TcgCpu *cpu)
+{
+    for (unsigned i = 0; i < TCG_VIEW_COUNT; i++) {
+        if (cpu->views[i]) {
+            munmap(cpu->views[i], sizeof(TcgView));
+            cpu->views[i] = NULL;
+        }
+    }
+    cpu->view = NULL;
+}
+
+void tcg_view_note_large(TcgView *view, uint64_t va, unsigned page_bits)
+{
+    uint64_t mask;
+
+    if (page_bits <= TCG_PAGE_BITS || page_bits >= 64) {
+        return; /* not translated at all: nothing to flush one page of */
+    }
+    mask = ~((UINT64_C(1) << page_bits) - 1);
+    if (view->large_mask == 0) {
+        view->large_base = va;
+        view->large_mask = mask;
+        return;
+    }
+    mask &= view->large_mask;
+    while (((view->large_base ^ va) & mask) != 0) {
+        mask <<= 1;
+    }
+    view->large_mask = mask;
+}
+
+/* ---- Flushing. A selected view is emptied before the next entry; what is called says so. */
+
+static void make_stale(TcgCpu *cpu, TcgView *view)
+{
+    view->stale = true;
+    if (view == cpu->view) {
+        empty(view);
+    }
+}
+
+static unsigned flush_space(TcgCpu *cpu, uint64_t space, uint64_t space_mask)
+{
+    unsigned views = 0;
+
+    for (unsigned i = 0; i < TCG_VIEW_COUNT && cpu->views[i]; i++) {
+        if (!((cpu->views[i]->key.space ^ space) & space_mask)) {
+            make_stale(cpu, cpu->views[i]);
+            views++;
+        }
+    }
+    return views;
+}
+
+void tcg_flush_all(TcgCpu *cpu)
+{
+    counted(cpu, TCG_FLUSH_all, 0, 0, 0, "guest");
+    executed(cpu, TCG_FLUSH_all, flush_space(cpu, 0, 0), 0);
+}
+
+void tcg_flush_space(TcgCpu *cpu, uint64_t space, uint64_t space_mask)
+{
+    counted(cpu, TCG_FLUSH_by_view, 0, 0, space, "guest");
+    executed(cpu, TCG_FLUSH_by_view, flush_space(cpu, space, space_mask), 0);
+}
+
+static void widen(TcgCpu *cpu, TcgView *view, uint64_t va)
+{
+    tcg_count(&cpu->flush_kinds[TCG_FLUSH_large_page]);
+    trace_tlb_flush_widened(cpu->vcpu->accel.index, flush_names[TCG_FLUSH_large_page], va,
+                            "in a large page");
+    make_stale(cpu, view);
+}
+
+static void flush_page(TcgCpu *cpu, TcgView *view, uint64_t page)
+{
+    uint64_t before = page - 2; /* an instruction may begin at the end of the page before */
+
+    if (view->stale) {
+        return;
+    }
+    if (view->large_mask != 0 && ((page ^ view->large_base) & view->large_mask) == 0) {
+        widen(cpu, view, page);
+        return;
+    }
+    tcg_table_drop(&view->load, page);
+    tcg_table_drop(&view->store, page);
+    if (view->fetched & (tcg_fetched_bit(page) | tcg_fetched_bit(before))) {
+        forget_jumps(view);
+        forget_fetches(view);
+    }
+}
+
+void tcg_flush_page(TcgCpu *cpu, uint64_t va, uint64_t space, uint64_t space_mask)
+{
+    TcgFlush kind = space_mask ? TCG_FLUSH_page_by_view : TCG_FLUSH_page;
+    unsigned views = 0;
+
+    counted(cpu, kind, va, TCG_PAGE_MASK + 1, space, "guest");
+    for (unsigned i = 0; i < TCG_VIEW_COUNT && cpu->views[i]; i++) {
+        if (!((cpu->views[i]->key.space ^ space) & space_mask)) {
+            flush_page(cpu, cpu->views[i], va & ~TCG_PAGE_MASK);
+            views++;
+        }
+    }
+    executed(cpu, kind, views, 1);
+}
+
+void tcg_flush_range(TcgCpu *cpu, uint64_t va, uint64_t length_bytes, uint64_t space,
+                     uint64_t space_mask)
+{
+    uint64_t pages = (length_bytes + (va & TCG_PAGE_MASK) + TCG_PAGE_MASK) >> TCG_PAGE_BITS;
+    unsigned views = 0;
+
+    counted(cpu, TCG_FLUSH_range_by_view, va, length_bytes, space, "guest");
+    for (unsigned i = 0; i < TCG_VIEW_COUNT && cpu->views[i]; i++) {
+        if ((cpu->views[i]->key.space ^ space) & space_mask) {
+            continue;
+        }
+        views++;
+        if (pages > 64) {
+            make_stale(cpu, cpu->views[i]);
+            continue;
+        }
+        for (uint64_t p = 0; p < pages; p++) {
+            flush_page(cpu, cpu->views[i], (va & ~TCG_PAGE_MASK) + (p << TCG_PAGE_BITS));
+        }
+    }
+    executed(cpu, TCG_FLUSH_range_by_view, views, (unsigned)MIN(pages, 64));
+}
+
+void tcg_flush_all_vcpus(TcgCpu *cpu)
+{
+    TcgContext *context = cpu->context;
+
+    counted(cpu, TCG_FLUSH_all_vcpus, 0, 0, 0, "guest");
+    orr_mutex_lock(&context->lock);
+    for (guint i = 0; i < context->cpus->len; i++) {
+        TcgCpu *other = g_ptr_array_index(context->cpus, i);
+
+        if (other != cpu) {
+            orr_store_release(&other->flush_views, true);
+            vcpu_kick(other->vcpu, "TLB flush");
+        }
+    }
+    orr_mutex_unlock(&context->lock);
+    flush_space(cpu, 0, 0);
+}
+
+typedef struct Barrier {
+    TcgContext *context;
+    int64_t asked_ns;
+} Barrier;
+
+/* In an exclusive section: no vCPU is in guest code, so all tables may be marked. */
+static void flush_everybody(Vcpu *vcpu, void *data)
+{
+    Barrier *barrier = data;
+    TcgContext *context = barrier->context;
+
+    orr_mutex_lock(&context->lock);
+    for (guint i = 0; i < context->cpus->len; i++) {
+        TcgCpu *cpu = g_ptr_array_index(context->cpus, i);
+
+        for (unsigned v = 0; v < TCG_VIEW_COUNT && cpu->views[v]; v++) {
+            cpu->views[v]->stale = true;
+        }
+    }
+    orr_mutex_unlock(&context->lock);
+    trace_tlb_barrier_wait(vcpu->accel.index, flush_names[TCG_FLUSH_all_vcpus_synced],
+                           (uint64_t)(host_monotonic_ns() - barrier->asked_ns));
+    g_free(barrier);
+}
+
+void tcg_flush_all_vcpus_synced(TcgCpu *cpu)
+{
+    Barrier *barrier = g_new(Barrier, 1);
+
+    counted(cpu, TCG_FLUSH_all_vcpus_synced, 0, 0, 0, "guest");
+    *barrier = (Barrier){ cpu->context, host_monotonic_ns() };
+    flush_space(cpu, 0, 0);
+    /* Runs when this vCPU leaves guest code, which the kick makes the end of its block. */
+    vcpu_async_safe_run_on(cpu->vcpu, flush_everybody, barrier);
+}
+
+/* ---- Watched pages. Any thread, lock held. */
+
+static bool leads_to(const TcgTable *table, uint64_t index, const RamBlock *block, uint64_t page)
+{
+    const TcgTlbEntry *entry = &table->entries[index];
+    uint64_t tag = orr_load_acquire(&entry->tag);
+    uint64_t at;
+
+    if ((tag & TCG_PAGE_MASK) != 0 || orr_load_relaxed(&table->pages[index].ram) != block) {
+        return false;
+    }
+    at = orr_load_relaxed(&entry->addend) + tag - (uintptr_t)block->host;
+    return page == RAM_EVERY_PAGE || at >> TCG_PAGE_BITS == page;
+}
+
+static unsigned watch_table(TcgTable *table, RamBlock *block, uint64_t page)
+{
+    uint64_t entries = (orr_load_relaxed(table->mask) >> TCG_TLB_ENTRY_SHIFT) + 1;
+    uint32_t used = orr_load_acquire(&table->used_count);
+    bool listed = used <= TCG_USED_LIST;
+    uint64_t count = listed ? used : entries;
+    unsigned taken = 0;
+
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t index = listed ? orr_load_relaxed(&table->used[i]) : i;
+        uint64_t tag = orr_load_acquire(&table->entries[index].tag);
+
+        if (leads_to(table, index, block, page) &&
+            __atomic_compare_exchange_n(&table->entries[index].tag, &tag, TCG_TLB_EMPTY, false,
+                                        __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {
+            taken++;
+        }
+    }
+    return taken;
+}
+
+void tcg_view_watch(TcgContext *context, RamBlock *block, uint64_t page)
+{
+    unsigned taken = 0;
+
+    for (guint c = 0; c < context->cpus->len; c++) {
+        TcgCpu *cpu = g_ptr_array_index(context->cpus, c);
+
+        for (unsigned i = 0; i < TCG_VIEW_COUNT; i++) {
+            TcgView *view = orr_load_acquire(&cpu->views[i]);
+
+            if (view) {
+                taken += watch_table(&view->store, block, page);
+            }
+        }
+    }
+    trace_tlb_watch(block->name, page == RAM_EVERY_PAGE ? 0 : page << TCG_PAGE_BITS, taken);
+}
