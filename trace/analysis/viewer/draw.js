@@ -219,9 +219,8 @@ function paintState(p, track, y, h) {
         if (app.hidden.has(name)) {
             continue;
         }
-        const reason = app.model.texts[track.reason[i]];
-        const time = duration(track.end[i] - track.start[i]);
-        bandText(p, [`${name} \u00b7 ${reason} \u00b7 ${time}`, `${name} \u00b7 ${reason}`, name],
+        const why = [name, app.model.texts[track.reason[i]]].filter(Boolean).join(' \u00b7 ');
+        bandText(p, [`${why} \u00b7 ${duration(track.end[i] - track.start[i])}`, why, name],
                  x, w, y, h, inkOn(stateColour(name)));
     }
 }
