@@ -134,6 +134,7 @@ static inline Hart *this_hart(void)
 }
 
 Hart *hart_get(unsigned id);
+extern const void *guest_fdt; /* the device tree */
 unsigned hart_count(void); /* by the device tree, at most MAX_HARTS */
 
 /* Every program's own: hart 0 runs it, the others wait for jobs. */

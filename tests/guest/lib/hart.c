@@ -29,6 +29,8 @@ extern const char run_returned[];
 
 /* ---- How many there are. */
 
+const void *guest_fdt; /* where the reset vector left the device tree */
+
 static uint32_t be32(const uint32_t *p)
 {
     const uint8_t *b = (const uint8_t *)p;
@@ -183,6 +185,7 @@ void hart_start(uint64_t id, const void *fdt)
     csr_write(mcounteren, 7);
     csr_write(scounteren, 7);
     if (id == 0) {
+        guest_fdt = fdt;
         count = count_cpus(fdt);
         if (count > MAX_HARTS) {
             count = MAX_HARTS;
