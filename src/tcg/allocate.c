@@ -5,9 +5,9 @@
  * register's life in the ordered region, and `busy` holds for each tick which host registers are
  * taken. A range is placed by or-ing the ticks it covers and taking a register that is not in there.
  *
- * Ranges are placed in order of weight (uses, 8 times more for each loop around, over length), so what
- * is short and hot goes first and packs densely; long ranges then find the registers that are free
- * throughout. A global goes to a register only where that saves more than its load, write-backs
+ * Ranges are placed in order of weight (uses less costs, 8 times more for each loop around, over
+ * length), so what is short and hot goes first and packs densely; long ranges then find the registers
+ * that are free throughout. A global goes to a register only where that saves more than its load, write-backs
  * and reloads cost.
  */
 #include "tcg/ir-internal.h"
@@ -356,7 +356,6 @@ static void collect(Allocator *al)
         if (r->uses == 0) {
             continue; /* a global that is passed through */
         }
-        weight = (uint64_t)r->gain * 64 / (r->end - r->start + 2);
         if (ir_is_global((IrReg)reg)) {
             if (ir_set_has(entry->live_in, (IrReg)reg)) {
                 r->cost = add_capped(r->cost, 16);
@@ -366,6 +365,7 @@ static void collect(Allocator *al)
                 continue;
             }
         }
+        weight = (uint64_t)(r->gain - MIN(r->cost, r->gain)) * 64 / (r->end - r->start + 2);
         if (al->random != 0) {
             weight = next_random(al);
             if (weight % 7 == 0) {
