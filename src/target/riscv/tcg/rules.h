@@ -8,13 +8,13 @@
 #define ORRERY_TARGET_RISCV_TCG_RULES_H
 
 /* clang-format off */
-#define ALU(op_) { rv_alu, IR_OP_##op_, 0, 0 }
-#define ALU_IMM(op_) { rv_alu_imm, IR_OP_##op_, 0, 0 }
-#define ALU_ONE(op_) { rv_alu_one, IR_OP_##op_, 0, 0 }
-#define SYSTEM(helper_) { rv_system, RV_HELPER_##helper_, 0, RV_RULE_EXACT }
-#define SYSTEM_END(helper_) { rv_system, RV_HELPER_##helper_, 0, RV_RULE_EXACT | RV_RULE_ENDS }
+#define ALU(op_) { rv_emit_alu, IR_OP_##op_, 0, 0 }
+#define ALU_IMM(op_) { rv_emit_alu_imm, IR_OP_##op_, 0, 0 }
+#define ALU_ONE(op_) { rv_emit_alu_one, IR_OP_##op_, 0, 0 }
+#define SYSTEM(helper_) { rv_emit_system, RV_HELPER_##helper_, 0, RV_RULE_EXACT }
+#define SYSTEM_END(helper_) { rv_emit_system, RV_HELPER_##helper_, 0, RV_RULE_EXACT | RV_RULE_ENDS }
 #define STEP SYSTEM(STEP)
-#define NOTHING { rv_nothing, 0, 0, 0 }
+#define NOTHING { rv_emit_nothing, 0, 0, 0 }
 
 #define SIZE_B 0
 #define SIZE_H 1
@@ -23,12 +23,12 @@
 
 /* ---- RV64I */
 #define RV_RULE_ILLEGAL SYSTEM_END(ILLEGAL)
-#define RV_RULE_LUI { rv_lui, 0, 0, 0 }
-#define RV_RULE_AUIPC { rv_auipc, 0, 0, 0 }
-#define RV_RULE_JAL { rv_jal, 0, 0, RV_RULE_ENDS }
-#define RV_RULE_JALR { rv_jalr, 0, 0, RV_RULE_ENDS }
+#define RV_RULE_LUI { rv_emit_lui, 0, 0, 0 }
+#define RV_RULE_AUIPC { rv_emit_auipc, 0, 0, 0 }
+#define RV_RULE_JAL { rv_emit_jal, 0, 0, RV_RULE_ENDS }
+#define RV_RULE_JALR { rv_emit_jalr, 0, 0, RV_RULE_ENDS }
 
-#define BRANCH(cond_) { rv_branch, IR_##cond_, 0, 0 }
+#define BRANCH(cond_) { rv_emit_branch, IR_##cond_, 0, 0 }
 #define RV_RULE_BEQ BRANCH(EQ)
 #define RV_RULE_BNE BRANCH(NE)
 #define RV_RULE_BLT BRANCH(LT)
@@ -36,7 +36,7 @@
 #define RV_RULE_BLTU BRANCH(LTU)
 #define RV_RULE_BGEU BRANCH(GEU)
 
-#define LOAD(size_, sign_) { rv_load, IR_OP_ld, SIZE_##size_ | (sign_), 0 }
+#define LOAD(size_, sign_) { rv_emit_load, IR_OP_ld, SIZE_##size_ | (sign_), 0 }
 #define RV_RULE_LB LOAD(B, IR_MEM_SIGNED)
 #define RV_RULE_LH LOAD(H, IR_MEM_SIGNED)
 #define RV_RULE_LW LOAD(W, IR_MEM_SIGNED)
@@ -45,15 +45,15 @@
 #define RV_RULE_LHU LOAD(H, 0)
 #define RV_RULE_LWU LOAD(W, 0)
 
-#define STORE(size_) { rv_store, IR_OP_st, SIZE_##size_, 0 }
+#define STORE(size_) { rv_emit_store, IR_OP_st, SIZE_##size_, 0 }
 #define RV_RULE_SB STORE(B)
 #define RV_RULE_SH STORE(H)
 #define RV_RULE_SW STORE(W)
 #define RV_RULE_SD STORE(D)
 
-#define RV_RULE_ADDI { rv_addi, 0, 0, 0 }
-#define RV_RULE_SLTI { rv_set_imm, IR_LT, 0, 0 }
-#define RV_RULE_SLTIU { rv_set_imm, IR_LTU, 0, 0 }
+#define RV_RULE_ADDI { rv_emit_addi, 0, 0, 0 }
+#define RV_RULE_SLTI { rv_emit_set_imm, IR_LT, 0, 0 }
+#define RV_RULE_SLTIU { rv_emit_set_imm, IR_LTU, 0, 0 }
 #define RV_RULE_XORI ALU_IMM(xor)
 #define RV_RULE_PREFETCH_I NOTHING
 #define RV_RULE_PREFETCH_R NOTHING
@@ -63,16 +63,16 @@
 #define RV_RULE_SLLI ALU_IMM(shl)
 #define RV_RULE_SRLI ALU_IMM(shr)
 #define RV_RULE_SRAI ALU_IMM(sar)
-#define RV_RULE_ADDIW { rv_addiw, 0, 0, 0 }
+#define RV_RULE_ADDIW { rv_emit_addiw, 0, 0, 0 }
 #define RV_RULE_SLLIW ALU_IMM(shlw)
 #define RV_RULE_SRLIW ALU_IMM(shrw)
 #define RV_RULE_SRAIW ALU_IMM(sarw)
 
-#define RV_RULE_ADD { rv_add, 0, 0, 0 }
+#define RV_RULE_ADD { rv_emit_add, 0, 0, 0 }
 #define RV_RULE_SUB ALU(sub)
 #define RV_RULE_SLL ALU(shl)
-#define RV_RULE_SLT { rv_set, IR_LT, 0, 0 }
-#define RV_RULE_SLTU { rv_set, IR_LTU, 0, 0 }
+#define RV_RULE_SLT { rv_emit_set, IR_LT, 0, 0 }
+#define RV_RULE_SLTU { rv_emit_set, IR_LTU, 0, 0 }
 #define RV_RULE_XOR ALU(xor)
 #define RV_RULE_SRL ALU(shr)
 #define RV_RULE_SRA ALU(sar)
@@ -86,7 +86,7 @@
 
 /* A host whose loads and stores are ordered but for a load passing a store has these for nothing. */
 #define RV_RULE_FENCE_TSO NOTHING
-#define RV_RULE_FENCE { rv_fence, 0, 0, 0 }
+#define RV_RULE_FENCE { rv_emit_fence, 0, 0, 0 }
 
 /* ---- System */
 #define RV_RULE_PAUSE SYSTEM_END(YIELD)
@@ -94,7 +94,7 @@
 #define RV_RULE_CBO_INVAL STEP
 #define RV_RULE_CBO_CLEAN STEP
 #define RV_RULE_CBO_FLUSH STEP
-#define RV_RULE_CBO_ZERO { rv_cbo_zero, 0, 0, RV_RULE_EXACT }
+#define RV_RULE_CBO_ZERO { rv_emit_cbo_zero, 0, 0, RV_RULE_EXACT }
 #define RV_RULE_ECALL SYSTEM_END(ECALL)
 #define RV_RULE_EBREAK SYSTEM_END(EBREAK)
 #define RV_RULE_SRET SYSTEM_END(SRET)
@@ -129,9 +129,9 @@
 #define RV_RULE_REMUW ALU(remuw)
 
 /* ---- A */
-#define AMO(amo_, size_) { rv_amo, IR_AMO_##amo_, SIZE_##size_, 0 }
-#define RV_RULE_LR_W { rv_lr, 0, SIZE_W, 0 }
-#define RV_RULE_SC_W { rv_sc, 0, SIZE_W, 0 }
+#define AMO(amo_, size_) { rv_emit_amo, IR_AMO_##amo_, SIZE_##size_, 0 }
+#define RV_RULE_LR_W { rv_emit_lr, 0, SIZE_W, 0 }
+#define RV_RULE_SC_W { rv_emit_sc, 0, SIZE_W, 0 }
 #define RV_RULE_AMOADD_W AMO(ADD, W)
 #define RV_RULE_AMOSWAP_W AMO(SWAP, W)
 #define RV_RULE_AMOXOR_W AMO(XOR, W)
@@ -141,8 +141,8 @@
 #define RV_RULE_AMOMAX_W AMO(MAX, W)
 #define RV_RULE_AMOMINU_W AMO(MINU, W)
 #define RV_RULE_AMOMAXU_W AMO(MAXU, W)
-#define RV_RULE_LR_D { rv_lr, 0, SIZE_D, 0 }
-#define RV_RULE_SC_D { rv_sc, 0, SIZE_D, 0 }
+#define RV_RULE_LR_D { rv_emit_lr, 0, SIZE_D, 0 }
+#define RV_RULE_SC_D { rv_emit_sc, 0, SIZE_D, 0 }
 #define RV_RULE_AMOADD_D AMO(ADD, D)
 #define RV_RULE_AMOSWAP_D AMO(SWAP, D)
 #define RV_RULE_AMOXOR_D AMO(XOR, D)
@@ -155,82 +155,82 @@
 
 /* ---- F and D. aux: 1 double, 0 single, but for conversions. */
 #define FP(function_, op_, double_) { function_, IR_OP_##op_, double_, 0 }
-#define RV_RULE_FLW FP(rv_fload, ld32f, SIZE_W)
-#define RV_RULE_FLD FP(rv_fload, ld64f, SIZE_D)
-#define RV_RULE_FSW FP(rv_fstore, st32f, SIZE_W)
-#define RV_RULE_FSD FP(rv_fstore, st64f, SIZE_D)
+#define RV_RULE_FLW FP(rv_emit_fload, ld32f, SIZE_W)
+#define RV_RULE_FLD FP(rv_emit_fload, ld64f, SIZE_D)
+#define RV_RULE_FSW FP(rv_emit_fstore, st32f, SIZE_W)
+#define RV_RULE_FSD FP(rv_emit_fstore, st64f, SIZE_D)
 
 /* aux: IR_NEGATE_*; the operation tells single from double. */
-#define RV_RULE_FMADD_S FP(rv_fma, fmas, 0)
-#define RV_RULE_FMADD_D FP(rv_fma, fmad, 0)
-#define RV_RULE_FMSUB_S FP(rv_fma, fmas, IR_NEGATE_ADDEND)
-#define RV_RULE_FMSUB_D FP(rv_fma, fmad, IR_NEGATE_ADDEND)
-#define RV_RULE_FNMSUB_S FP(rv_fma, fmas, IR_NEGATE_PRODUCT)
-#define RV_RULE_FNMSUB_D FP(rv_fma, fmad, IR_NEGATE_PRODUCT)
-#define RV_RULE_FNMADD_S FP(rv_fma, fmas, IR_NEGATE_PRODUCT | IR_NEGATE_ADDEND)
-#define RV_RULE_FNMADD_D FP(rv_fma, fmad, IR_NEGATE_PRODUCT | IR_NEGATE_ADDEND)
+#define RV_RULE_FMADD_S FP(rv_emit_fma, fmas, 0)
+#define RV_RULE_FMADD_D FP(rv_emit_fma, fmad, 0)
+#define RV_RULE_FMSUB_S FP(rv_emit_fma, fmas, IR_NEGATE_ADDEND)
+#define RV_RULE_FMSUB_D FP(rv_emit_fma, fmad, IR_NEGATE_ADDEND)
+#define RV_RULE_FNMSUB_S FP(rv_emit_fma, fmas, IR_NEGATE_PRODUCT)
+#define RV_RULE_FNMSUB_D FP(rv_emit_fma, fmad, IR_NEGATE_PRODUCT)
+#define RV_RULE_FNMADD_S FP(rv_emit_fma, fmas, IR_NEGATE_PRODUCT | IR_NEGATE_ADDEND)
+#define RV_RULE_FNMADD_D FP(rv_emit_fma, fmad, IR_NEGATE_PRODUCT | IR_NEGATE_ADDEND)
 
-#define RV_RULE_FADD_S FP(rv_fp2, fadds, 0)
-#define RV_RULE_FSUB_S FP(rv_fp2, fsubs, 0)
-#define RV_RULE_FMUL_S FP(rv_fp2, fmuls, 0)
-#define RV_RULE_FDIV_S FP(rv_fp2, fdivs, 0)
-#define RV_RULE_FSQRT_S FP(rv_fp1, fsqrts, 0)
-#define RV_RULE_FSGNJ_S FP(rv_fsgnj, fsgnjs, 0)
-#define RV_RULE_FSGNJN_S FP(rv_fsgnj, fsgnjns, 0)
-#define RV_RULE_FSGNJX_S FP(rv_fsgnj, fsgnjxs, 0)
-#define RV_RULE_FMIN_S FP(rv_fp2, fmins, 0)
-#define RV_RULE_FMAX_S FP(rv_fp2, fmaxs, 0)
-#define RV_RULE_FLE_S FP(rv_fcompare, fles, 0)
-#define RV_RULE_FLT_S FP(rv_fcompare, flts, 0)
-#define RV_RULE_FEQ_S FP(rv_fcompare, feqs, 0)
-#define RV_RULE_FCVT_W_S FP(rv_f_to_x, fcvtws, 0)
-#define RV_RULE_FCVT_WU_S FP(rv_f_to_x, fcvtus, 0)
-#define RV_RULE_FCVT_L_S FP(rv_f_to_x, fcvtls, 0)
-#define RV_RULE_FCVT_LU_S FP(rv_f_to_x, fcvtqs, 0)
-#define RV_RULE_FCVT_S_W FP(rv_x_to_f, fcvtsw, 0)
-#define RV_RULE_FCVT_S_WU FP(rv_x_to_f, fcvtsu, 0)
-#define RV_RULE_FCVT_S_L FP(rv_x_to_f, fcvtsl, 0)
-#define RV_RULE_FCVT_S_LU FP(rv_x_to_f, fcvtsq, 0)
-#define RV_RULE_FMV_X_W FP(rv_fmv_to_x, fmvxw, 0)
-#define RV_RULE_FCLASS_S { rv_fclass, RV_HELPER_FCLASS_S, 0, 0 }
-#define RV_RULE_FMV_W_X FP(rv_fmv_to_f, fmvwx, 0)
+#define RV_RULE_FADD_S FP(rv_emit_fp2, fadds, 0)
+#define RV_RULE_FSUB_S FP(rv_emit_fp2, fsubs, 0)
+#define RV_RULE_FMUL_S FP(rv_emit_fp2, fmuls, 0)
+#define RV_RULE_FDIV_S FP(rv_emit_fp2, fdivs, 0)
+#define RV_RULE_FSQRT_S FP(rv_emit_fp1, fsqrts, 0)
+#define RV_RULE_FSGNJ_S FP(rv_emit_fsgnj, fsgnjs, 0)
+#define RV_RULE_FSGNJN_S FP(rv_emit_fsgnj, fsgnjns, 0)
+#define RV_RULE_FSGNJX_S FP(rv_emit_fsgnj, fsgnjxs, 0)
+#define RV_RULE_FMIN_S FP(rv_emit_fp2, fmins, 0)
+#define RV_RULE_FMAX_S FP(rv_emit_fp2, fmaxs, 0)
+#define RV_RULE_FLE_S FP(rv_emit_fcompare, fles, 0)
+#define RV_RULE_FLT_S FP(rv_emit_fcompare, flts, 0)
+#define RV_RULE_FEQ_S FP(rv_emit_fcompare, feqs, 0)
+#define RV_RULE_FCVT_W_S FP(rv_emit_f_to_x, fcvtws, 0)
+#define RV_RULE_FCVT_WU_S FP(rv_emit_f_to_x, fcvtus, 0)
+#define RV_RULE_FCVT_L_S FP(rv_emit_f_to_x, fcvtls, 0)
+#define RV_RULE_FCVT_LU_S FP(rv_emit_f_to_x, fcvtqs, 0)
+#define RV_RULE_FCVT_S_W FP(rv_emit_x_to_f, fcvtsw, 0)
+#define RV_RULE_FCVT_S_WU FP(rv_emit_x_to_f, fcvtsu, 0)
+#define RV_RULE_FCVT_S_L FP(rv_emit_x_to_f, fcvtsl, 0)
+#define RV_RULE_FCVT_S_LU FP(rv_emit_x_to_f, fcvtsq, 0)
+#define RV_RULE_FMV_X_W FP(rv_emit_fmv_to_x, fmvxw, 0)
+#define RV_RULE_FCLASS_S { rv_emit_fclass, RV_HELPER_FCLASS_S, 0, 0 }
+#define RV_RULE_FMV_W_X FP(rv_emit_fmv_to_f, fmvwx, 0)
 
-#define RV_RULE_FADD_D FP(rv_fp2, faddd, 1)
-#define RV_RULE_FSUB_D FP(rv_fp2, fsubd, 1)
-#define RV_RULE_FMUL_D FP(rv_fp2, fmuld, 1)
-#define RV_RULE_FDIV_D FP(rv_fp2, fdivd, 1)
-#define RV_RULE_FSQRT_D FP(rv_fp1, fsqrtd, 1)
-#define RV_RULE_FSGNJ_D FP(rv_fsgnj, fsgnjd, 1)
-#define RV_RULE_FSGNJN_D FP(rv_fsgnj, fsgnjnd, 1)
-#define RV_RULE_FSGNJX_D FP(rv_fsgnj, fsgnjxd, 1)
-#define RV_RULE_FMIN_D FP(rv_fp2, fmind, 1)
-#define RV_RULE_FMAX_D FP(rv_fp2, fmaxd, 1)
-#define RV_RULE_FLE_D FP(rv_fcompare, fled, 1)
-#define RV_RULE_FLT_D FP(rv_fcompare, fltd, 1)
-#define RV_RULE_FEQ_D FP(rv_fcompare, feqd, 1)
-#define RV_RULE_FCVT_S_D FP(rv_f_to_f, fcvtsd, 0)
-#define RV_RULE_FCVT_D_S FP(rv_f_to_f, fcvtds, 1)
-#define RV_RULE_FCVT_W_D FP(rv_f_to_x, fcvtwd, 1)
-#define RV_RULE_FCVT_WU_D FP(rv_f_to_x, fcvtud, 1)
-#define RV_RULE_FCVT_L_D FP(rv_f_to_x, fcvtld, 1)
-#define RV_RULE_FCVT_LU_D FP(rv_f_to_x, fcvtqd, 1)
-#define RV_RULE_FCVT_D_W FP(rv_x_to_f, fcvtdw, 1)
-#define RV_RULE_FCVT_D_WU FP(rv_x_to_f, fcvtdu, 1)
-#define RV_RULE_FCVT_D_L FP(rv_x_to_f, fcvtdl, 1)
-#define RV_RULE_FCVT_D_LU FP(rv_x_to_f, fcvtdq, 1)
-#define RV_RULE_FMV_X_D FP(rv_fmv_to_x, fmvxd, 1)
-#define RV_RULE_FCLASS_D { rv_fclass, RV_HELPER_FCLASS_D, 1, 0 }
-#define RV_RULE_FMV_D_X FP(rv_fmv_to_f, fmvdx, 1)
+#define RV_RULE_FADD_D FP(rv_emit_fp2, faddd, 1)
+#define RV_RULE_FSUB_D FP(rv_emit_fp2, fsubd, 1)
+#define RV_RULE_FMUL_D FP(rv_emit_fp2, fmuld, 1)
+#define RV_RULE_FDIV_D FP(rv_emit_fp2, fdivd, 1)
+#define RV_RULE_FSQRT_D FP(rv_emit_fp1, fsqrtd, 1)
+#define RV_RULE_FSGNJ_D FP(rv_emit_fsgnj, fsgnjd, 1)
+#define RV_RULE_FSGNJN_D FP(rv_emit_fsgnj, fsgnjnd, 1)
+#define RV_RULE_FSGNJX_D FP(rv_emit_fsgnj, fsgnjxd, 1)
+#define RV_RULE_FMIN_D FP(rv_emit_fp2, fmind, 1)
+#define RV_RULE_FMAX_D FP(rv_emit_fp2, fmaxd, 1)
+#define RV_RULE_FLE_D FP(rv_emit_fcompare, fled, 1)
+#define RV_RULE_FLT_D FP(rv_emit_fcompare, fltd, 1)
+#define RV_RULE_FEQ_D FP(rv_emit_fcompare, feqd, 1)
+#define RV_RULE_FCVT_S_D FP(rv_emit_f_to_f, fcvtsd, 0)
+#define RV_RULE_FCVT_D_S FP(rv_emit_f_to_f, fcvtds, 1)
+#define RV_RULE_FCVT_W_D FP(rv_emit_f_to_x, fcvtwd, 1)
+#define RV_RULE_FCVT_WU_D FP(rv_emit_f_to_x, fcvtud, 1)
+#define RV_RULE_FCVT_L_D FP(rv_emit_f_to_x, fcvtld, 1)
+#define RV_RULE_FCVT_LU_D FP(rv_emit_f_to_x, fcvtqd, 1)
+#define RV_RULE_FCVT_D_W FP(rv_emit_x_to_f, fcvtdw, 1)
+#define RV_RULE_FCVT_D_WU FP(rv_emit_x_to_f, fcvtdu, 1)
+#define RV_RULE_FCVT_D_L FP(rv_emit_x_to_f, fcvtdl, 1)
+#define RV_RULE_FCVT_D_LU FP(rv_emit_x_to_f, fcvtdq, 1)
+#define RV_RULE_FMV_X_D FP(rv_emit_fmv_to_x, fmvxd, 1)
+#define RV_RULE_FCLASS_D { rv_emit_fclass, RV_HELPER_FCLASS_D, 1, 0 }
+#define RV_RULE_FMV_D_X FP(rv_emit_fmv_to_f, fmvdx, 1)
 
 /* ---- Zba, Zbb, Zbc, Zbs, Zicond. aux: shift. */
-#define RV_RULE_SH1ADD { rv_sh_add, 0, 1, 0 }
-#define RV_RULE_SH2ADD { rv_sh_add, 0, 2, 0 }
-#define RV_RULE_SH3ADD { rv_sh_add, 0, 3, 0 }
-#define RV_RULE_ADD_UW { rv_uw_add, 0, 0, 0 }
-#define RV_RULE_SH1ADD_UW { rv_uw_add, 0, 1, 0 }
-#define RV_RULE_SH2ADD_UW { rv_uw_add, 0, 2, 0 }
-#define RV_RULE_SH3ADD_UW { rv_uw_add, 0, 3, 0 }
-#define RV_RULE_SLLI_UW { rv_slli_uw, 0, 0, 0 }
+#define RV_RULE_SH1ADD { rv_emit_sh_add, 0, 1, 0 }
+#define RV_RULE_SH2ADD { rv_emit_sh_add, 0, 2, 0 }
+#define RV_RULE_SH3ADD { rv_emit_sh_add, 0, 3, 0 }
+#define RV_RULE_ADD_UW { rv_emit_uw_add, 0, 0, 0 }
+#define RV_RULE_SH1ADD_UW { rv_emit_uw_add, 0, 1, 0 }
+#define RV_RULE_SH2ADD_UW { rv_emit_uw_add, 0, 2, 0 }
+#define RV_RULE_SH3ADD_UW { rv_emit_uw_add, 0, 3, 0 }
+#define RV_RULE_SLLI_UW { rv_emit_slli_uw, 0, 0, 0 }
 
 #define RV_RULE_ANDN ALU(andn)
 #define RV_RULE_ORN ALU(orn)
@@ -261,14 +261,14 @@
 #define RV_RULE_CLMULR ALU(clmulr)
 #define RV_RULE_CLMULH ALU(clmulh)
 
-#define RV_RULE_BCLR { rv_bit, IR_OP_andn, 0, 0 }
-#define RV_RULE_BEXT { rv_bext, 0, 0, 0 }
-#define RV_RULE_BINV { rv_bit, IR_OP_xor, 0, 0 }
-#define RV_RULE_BSET { rv_bit, IR_OP_or, 0, 0 }
-#define RV_RULE_BCLRI { rv_bit_imm, IR_OP_and, 1, 0 } /* 1: the mask is inverted */
-#define RV_RULE_BEXTI { rv_bexti, 0, 0, 0 }
-#define RV_RULE_BINVI { rv_bit_imm, IR_OP_xor, 0, 0 }
-#define RV_RULE_BSETI { rv_bit_imm, IR_OP_or, 0, 0 }
+#define RV_RULE_BCLR { rv_emit_bit, IR_OP_andn, 0, 0 }
+#define RV_RULE_BEXT { rv_emit_bext, 0, 0, 0 }
+#define RV_RULE_BINV { rv_emit_bit, IR_OP_xor, 0, 0 }
+#define RV_RULE_BSET { rv_emit_bit, IR_OP_or, 0, 0 }
+#define RV_RULE_BCLRI { rv_emit_bit_imm, IR_OP_and, 1, 0 } /* 1: the mask is inverted */
+#define RV_RULE_BEXTI { rv_emit_bexti, 0, 0, 0 }
+#define RV_RULE_BINVI { rv_emit_bit_imm, IR_OP_xor, 0, 0 }
+#define RV_RULE_BSETI { rv_emit_bit_imm, IR_OP_or, 0, 0 }
 
 #define RV_RULE_CZERO_EQZ { rv_czero, IR_EQ, 0, 0 }
 #define RV_RULE_CZERO_NEZ { rv_czero, IR_NE, 0, 0 }

@@ -51,7 +51,7 @@ static uint16_t boxes(const RvTranslate *t, const RvInsn *insn, unsigned inputs)
 
 /* ---- Memory. A load that faults leaves what was known. */
 
-void rv_fload(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_fload(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     IrReg dst = to_f(t, insn->rd, rule->op == IR_OP_ld32f);
     IrInsn *ld = rv_op3(t, rule->op, dst, rv_x(insn->rs1), IR_NONE);
@@ -60,7 +60,7 @@ void rv_fload(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
     ld->aux = rule->aux;
 }
 
-void rv_fstore(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_fstore(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     IrInsn *st = rv_op3(t, rule->op, IR_NONE, rv_x(insn->rs1), rv_f(insn->rs2));
 
@@ -75,7 +75,7 @@ static bool has_rm(const RvInsn *insn)
     return rv_op_info[insn->op].flags & RV_OPF_ROUNDS;
 }
 
-void rv_fp2(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_fp2(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     uint16_t aux = boxes(t, insn, 2);
 
@@ -86,7 +86,7 @@ void rv_fp2(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
     rv_op3(t, rule->op, to_f(t, insn->rd, !rule->aux), rv_f(insn->rs1), rv_f(insn->rs2))->aux = aux;
 }
 
-void rv_fp1(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_fp1(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     uint16_t aux = boxes(t, insn, 1);
 
@@ -97,7 +97,7 @@ void rv_fp1(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
     rv_op3(t, rule->op, to_f(t, insn->rd, !rule->aux), rv_f(insn->rs1), IR_NONE)->aux = aux;
 }
 
-void rv_fma(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_fma(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     uint16_t aux = (uint16_t)(boxes(t, insn, 3) | rule->aux);
 
@@ -110,7 +110,7 @@ void rv_fma(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
         ->aux = aux;
 }
 
-void rv_fsgnj(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_fsgnj(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     bool single = !rule->aux;
     uint16_t aux = boxes(t, insn, 2);
@@ -127,7 +127,7 @@ void rv_fsgnj(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
     rv_op3(t, rule->op, to_f(t, insn->rd, single), rv_f(insn->rs1), rv_f(insn->rs2))->aux = aux;
 }
 
-void rv_fcompare(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_fcompare(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     uint16_t aux = boxes(t, insn, 2);
 
@@ -136,7 +136,7 @@ void rv_fcompare(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 
 /* ---- Conversions. */
 
-void rv_f_to_x(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_f_to_x(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     uint16_t aux = boxes(t, insn, 1);
 
@@ -155,7 +155,7 @@ static bool is_exact(const RvInsn *insn)
     return insn->op == RV_OP_FCVT_D_W || insn->op == RV_OP_FCVT_D_WU || insn->op == RV_OP_FCVT_D_S;
 }
 
-void rv_x_to_f(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_x_to_f(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     if (!is_exact(insn) && !rounds_so(t, insn)) {
         leave_to_interpreter(t, insn);
@@ -164,7 +164,7 @@ void rv_x_to_f(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
     rv_op3(t, rule->op, to_f(t, insn->rd, !rule->aux), rv_x(insn->rs1), IR_NONE);
 }
 
-void rv_f_to_f(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_f_to_f(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     uint16_t aux = boxes(t, insn, 1);
 
@@ -177,21 +177,21 @@ void rv_f_to_f(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 
 /* ---- Bits: no flags, no rounding. */
 
-void rv_fclass(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_fclass(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     if (insn->rd) {
         rv_op3(t, IR_OP_callif, rv_to_x(t, insn->rd), rv_f(insn->rs1), IR_NONE)->aux = rule->op;
     }
 }
 
-void rv_fmv_to_x(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_fmv_to_x(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     if (insn->rd) {
         rv_op3(t, rule->op, rv_to_x(t, insn->rd), rv_f(insn->rs1), IR_NONE);
     }
 }
 
-void rv_fmv_to_f(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_fmv_to_f(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     rv_op3(t, rule->op, to_f(t, insn->rd, !rule->aux), rv_x(insn->rs1), IR_NONE);
 }

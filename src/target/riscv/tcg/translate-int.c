@@ -15,32 +15,32 @@ static void emit_alu(RvTranslate *t, IrOp op, IrReg dst, IrReg a, IrReg b)
     }
 }
 
-void rv_nothing(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_nothing(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
 }
 
-void rv_alu(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_alu(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     if (insn->rd) {
         emit_alu(t, rule->op, rv_to_x(t, insn->rd), rv_x(insn->rs1), rv_x(insn->rs2));
     }
 }
 
-void rv_alu_imm(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_alu_imm(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     if (insn->rd) {
         ir_emit_imm(t->region, rule->op, rv_to_x(t, insn->rd), rv_x(insn->rs1), insn->imm);
     }
 }
 
-void rv_alu_one(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_alu_one(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     if (insn->rd) {
         rv_op3(t, rule->op, rv_to_x(t, insn->rd), rv_x(insn->rs1), IR_NONE);
     }
 }
 
-void rv_set(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_set(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     if (insn->rd) {
         emit_alu(t, IR_OP_set, rv_to_x(t, insn->rd), rv_x(insn->rs1), rv_x(insn->rs2));
@@ -48,7 +48,7 @@ void rv_set(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
     }
 }
 
-void rv_set_imm(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_set_imm(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     if (insn->rd) {
         IrInsn *set = rv_op3(t, IR_OP_set, rv_to_x(t, insn->rd), rv_x(insn->rs1), IR_IMM);
@@ -76,17 +76,17 @@ static void emit_move(RvTranslate *t, unsigned rd, unsigned rs)
     }
 }
 
-void rv_lui(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_lui(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     set_known(t, insn->rd, (uint64_t)(int64_t)insn->imm);
 }
 
-void rv_auipc(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_auipc(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     set_known(t, insn->rd, t->pc + (uint64_t)(int64_t)insn->imm);
 }
 
-void rv_addi(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_addi(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     if (insn->rs1 == 0) {
         set_known(t, insn->rd, (uint64_t)(int64_t)insn->imm);
@@ -99,7 +99,7 @@ void rv_addi(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
     }
 }
 
-void rv_add(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_add(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     if (insn->rd == 0) {
         return;
@@ -117,7 +117,7 @@ void rv_add(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
     }
 }
 
-void rv_addiw(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_addiw(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     if (insn->rd == 0) {
         return;
@@ -133,7 +133,7 @@ void rv_addiw(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 
 /* ---- Zba. */
 
-void rv_sh_add(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_sh_add(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     if (insn->rd) {
         rv_op3(t, IR_OP_addsh, rv_to_x(t, insn->rd), rv_x(insn->rs2), rv_x(insn->rs1))->aux =
@@ -141,7 +141,7 @@ void rv_sh_add(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
     }
 }
 
-void rv_uw_add(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_uw_add(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     IrReg low;
 
@@ -161,7 +161,7 @@ void rv_uw_add(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
     }
 }
 
-void rv_slli_uw(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_slli_uw(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     if (insn->rd) {
         IrReg low = rv_temp(t);
@@ -173,7 +173,7 @@ void rv_slli_uw(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 
 /* ---- Zbs. */
 
-void rv_bit(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_bit(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     if (insn->rd) {
         IrReg mask = rv_temp(t);
@@ -184,7 +184,7 @@ void rv_bit(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
     }
 }
 
-void rv_bit_imm(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_bit_imm(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     if (insn->rd) {
         uint64_t mask = UINT64_C(1) << insn->imm;
@@ -194,7 +194,7 @@ void rv_bit_imm(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
     }
 }
 
-void rv_bext(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_bext(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     if (insn->rd) {
         IrReg shifted = rv_temp(t);
@@ -204,7 +204,7 @@ void rv_bext(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
     }
 }
 
-void rv_bexti(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_bexti(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     if (insn->rd) {
         IrReg shifted = rv_temp(t);
@@ -250,7 +250,7 @@ void rv_czero(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 
 /* ---- Loads and stores. */
 
-void rv_load(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_load(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     IrInsn *ld = rv_op3(t, IR_OP_ld, rv_to_x(t, insn->rd), rv_x(insn->rs1), IR_NONE);
 
@@ -258,7 +258,7 @@ void rv_load(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
     ld->aux = rule->aux;
 }
 
-void rv_store(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_store(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     IrInsn *st = rv_op3(t, IR_OP_st, IR_NONE, rv_x(insn->rs1), rv_x(insn->rs2));
 

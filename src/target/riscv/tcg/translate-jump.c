@@ -11,7 +11,7 @@ static bool misaligned(const RvTranslate *t, uint64_t target)
     return (target & 2) && !(t->exts & RV_EXT_ZCA);
 }
 
-void rv_branch(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_branch(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     uint64_t target = t->pc + (uint64_t)(int64_t)insn->imm;
     IrReg a = rv_x(insn->rs1), b = insn->rs2 ? (IrReg)insn->rs2 : IR_IMM;
@@ -27,7 +27,7 @@ void rv_branch(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
     rv_goto_if(t, (IrCond)rule->op, a, b, target, t->next_pc);
 }
 
-void rv_jal(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_jal(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     uint64_t target = t->pc + (uint64_t)(int64_t)insn->imm;
 
@@ -69,7 +69,7 @@ static void emit_returns(RvTranslate *t, const RvInsn *insn)
     }
 }
 
-void rv_jalr(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_jalr(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     bool counted = false;
     IrReg target;

@@ -10,7 +10,7 @@
  */
 #include "target/riscv/tcg/translate.h"
 
-void rv_system(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_system(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     int64_t imm = RV_HELPER_IMM(insn);
 
@@ -31,7 +31,7 @@ enum {
     FENCE_LOADS = 10, /* r and i */
 };
 
-void rv_fence(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_fence(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     unsigned before = (unsigned)insn->imm >> 4 & 15;
     unsigned after = (unsigned)insn->imm & 15;
@@ -54,7 +54,7 @@ static IrReg address(RvTranslate *t, const RvInsn *insn)
     return zero;
 }
 
-void rv_amo(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_amo(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     IrReg at = address(t, insn);
     IrInsn *amo = rv_op3(t, IR_OP_amo, rv_to_x(t, insn->rd), at, rv_x(insn->rs2));
@@ -68,7 +68,7 @@ static int64_t reservation_mark(const RvRule *rule)
     return rule->aux == 3 ? 3 : 1;
 }
 
-void rv_lr(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_lr(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     IrReg at = address(t, insn), value = rv_temp(t);
     IrInsn *ld = rv_op3(t, IR_OP_ld, value, at, IR_NONE);
@@ -81,7 +81,7 @@ void rv_lr(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
     }
 }
 
-void rv_sc(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_sc(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     IrReg at = address(t, insn), mark = rv_temp(t), old = rv_temp(t);
     IrInsn *op;
@@ -97,12 +97,12 @@ void rv_sc(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 }
 
 /* A fault gives the address in rs1, so only a block's own address is good enough for stores here. */
-void rv_cbo_zero(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
+void rv_emit_cbo_zero(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     IrReg at = address(t, insn), low;
 
     if (!(t->source->tb_flags & RV_TB_CBO_ZERO)) {
-        rv_system(t, insn, &(RvRule){ .op = RV_HELPER_STEP });
+        rv_emit_system(t, insn, &(RvRule){ .op = RV_HELPER_STEP });
         return;
     }
     low = rv_temp(t);

@@ -171,20 +171,22 @@ const RvRule *rv_rule(const RvTranslate *t, const RvInsn *insn);
 typedef void RvRuleFn(RvTranslate *t, const RvInsn *insn, const RvRule *rule);
 
 /* translate-int.c */
-RvRuleFn rv_alu, rv_alu_imm, rv_alu_one, rv_set, rv_set_imm, rv_lui, rv_auipc, rv_addi, rv_add;
-RvRuleFn rv_addiw, rv_sh_add, rv_uw_add, rv_slli_uw, rv_bit, rv_bit_imm, rv_bext, rv_bexti,
-    rv_czero;
-RvRuleFn rv_load, rv_store, rv_nothing;
+RvRuleFn rv_emit_alu, rv_emit_alu_imm, rv_emit_alu_one, rv_emit_set, rv_emit_set_imm, rv_emit_lui,
+    rv_emit_auipc, rv_emit_addi, rv_emit_add;
+RvRuleFn rv_emit_addiw, rv_emit_sh_add, rv_emit_uw_add, rv_emit_slli_uw, rv_emit_bit,
+    rv_emit_bit_imm, rv_emit_bext, rv_emit_bexti, rv_czero;
+RvRuleFn rv_emit_load, rv_emit_store, rv_emit_nothing;
 
 /* translate-jump.c */
-RvRuleFn rv_branch, rv_jal, rv_jalr;
+RvRuleFn rv_emit_branch, rv_emit_jal, rv_emit_jalr;
 
 /* translate-float.c */
-RvRuleFn rv_fload, rv_fstore, rv_fp2, rv_fp1, rv_fma, rv_fsgnj, rv_fcompare, rv_f_to_x, rv_x_to_f;
-RvRuleFn rv_f_to_f, rv_fclass, rv_fmv_to_x, rv_fmv_to_f;
+RvRuleFn rv_emit_fload, rv_emit_fstore, rv_emit_fp2, rv_emit_fp1, rv_emit_fma, rv_emit_fsgnj,
+    rv_emit_fcompare, rv_emit_f_to_x, rv_emit_x_to_f;
+RvRuleFn rv_emit_f_to_f, rv_emit_fclass, rv_emit_fmv_to_x, rv_emit_fmv_to_f;
 
 /* translate-system.c */
-RvRuleFn rv_system, rv_fence, rv_amo, rv_lr, rv_sc, rv_cbo_zero;
+RvRuleFn rv_emit_system, rv_emit_fence, rv_emit_amo, rv_emit_lr, rv_emit_sc, rv_emit_cbo_zero;
 
 /* ---- Words that rules are written in. */
 
