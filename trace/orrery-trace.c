@@ -372,8 +372,14 @@ static FILE *open_output(const Tool *tool, char **temporary, GError **error)
     if (!tool->output || strcmp(tool->output, "-") == 0) {
         return stdout;
     }
-    *temporary = g_strdup_printf("%s.part", tool->output);
-    out = fopen(*temporary, "w");
+    if (g_file_test(tool->output, G_FILE_TEST_EXISTS) &&
+        !g_file_test(tool->output, G_FILE_TEST_IS_REGULAR)) {
+        /* A pipe or a device is written as it is. */
+        out = fopen(tool->output, "w");
+    } else {
+        *temporary = g_strdup_printf("%s.part", tool->output);
+        out = fopen(*temporary, "w");
+    }
     if (!out) {
         tool_fail(error, "cannot write %s: %s", tool->output, g_strerror(errno));
         g_clear_pointer(temporary, g_free);
@@ -387,8 +393,13 @@ static bool close_output(const Tool *tool, FILE *out, const char *temporary, boo
     bool written = fflush(out) == 0 && !ferror(out);
     int why = errno;
 
+    if (out != stdout) {
+        int closed = fclose(out);
+
+        why = closed && written ? errno : why;
+        written = closed == 0 && written;
+    }
     if (temporary) {
-        written = fclose(out) == 0 && written;
         if (ok && written && rename(temporary, tool->output) != 0) {
             written = false;
             why = errno;

@@ -15,8 +15,10 @@ bool command_accel(const TraceModel *model, const CommandOptions *options, FILE 
     Report report;
 
     if (!model->n_ops) {
-        return tool_fail(error, "the trace has no call of an accelerator op: record with -trace "
-                                "'accel:*' (and enable orrery_accel:* in LTTng)");
+        return tool_fail(
+            error,
+            "the trace, or the part asked for, has no call of an accelerator op: record with -trace "
+            "'accel:*' (and enable orrery_accel:* in LTTng)");
     }
     ops = groups_create();
     callers = groups_create();

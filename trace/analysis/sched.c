@@ -232,8 +232,10 @@ bool command_sched(const TraceModel *model, const CommandOptions *options, FILE 
     Report report;
 
     if (!model->n_states && !model->n_kicks && !model->n_locks && !model->n_wakes) {
-        return tool_fail(error, "the trace has no event of vCPU scheduling: record with -trace "
-                                "'cpus:*' (and enable orrery_cpus:* in LTTng)");
+        return tool_fail(
+            error,
+            "the trace, or the part asked for, has no event of vCPU scheduling: record with -trace "
+            "'cpus:*' (and enable orrery_cpus:* in LTTng)");
     }
     report = report_begin(model, options, out);
     report_states(&report);

@@ -172,9 +172,10 @@ bool command_tlb(const TraceModel *model, const CommandOptions *options, FILE *o
         any = is_invalidation(model, &model->ops[i]);
     }
     if (!any) {
-        return tool_fail(error,
-                         "the trace has no TLB event: record with -trace 'tlb:*,accel:*' and an "
-                         "accelerator that has a software TLB");
+        return tool_fail(
+            error,
+            "the trace, or the part asked for, has no TLB event: record with -trace 'tlb:*,accel:*' and an "
+            "accelerator that has a software TLB");
     }
     report = report_begin(model, options, out);
     report_flushes(&report);
