@@ -21,11 +21,11 @@ typedef struct Range {
     uint32_t start, end; /* ticks */
     uint32_t gain;       /* uses and definitions, weighed by how often they run */
     uint32_t cost;       /* of loading, reloading, writing back, were it in a register */
-    uint32_t uses;
-    IrReg hint; /* best in the same register as that */
+    IrReg hint;          /* best in the same register as that */
     uint16_t hint_frequency;
     uint16_t block;   /* of its first appearance; temps */
     int16_t crossing; /* number among the temps that live in more than one block, or -1 */
+    bool used;
 } Range;
 
 typedef struct Call {
@@ -40,6 +40,8 @@ typedef struct Allocator {
     IrAllocation *out;
     Range *range;
     uint32_t reg_count;
+    IrReg *used; /* registers that operations name, as met */
+    uint32_t used_count;
     uint64_t *busy; /* by tick: 32 bits of integer registers, 32 of floating-point ones above */
     uint32_t tick_count;
     uint64_t *order; /* weight and register, to sort */
@@ -83,8 +85,11 @@ static inline void touch(Allocator *al, IrReg reg, uint32_t tick, unsigned frequ
     } else if (ir_is_temp(reg) && r->block != block && r->crossing < 0) {
         r->crossing = (int16_t)al->crossing_count++;
     }
+    if (!r->used) {
+        r->used = true;
+        al->used[al->used_count++] = reg;
+    }
     r->end = tick;
-    r->uses++;
     r->gain = add_capped(r->gain, frequency);
 }
 
@@ -263,8 +268,8 @@ static void extend_crossing_temps(Allocator *al)
             }
         }
     }
-    for (uint32_t reg = IR_FIRST_TEMP; reg < al->reg_count; reg++) {
-        Range *r = &al->range[reg];
+    for (uint32_t u = 0; u < al->used_count; u++) {
+        Range *r = &al->range[al->used[u]];
 
         if (r->crossing < 0) {
             continue;
@@ -342,22 +347,16 @@ static void collect(Allocator *al)
 {
     const IrBlock *entry = &al->region->blocks[0];
 
-    for (uint32_t reg = 0; reg < al->reg_count; reg++) {
+    for (uint32_t u = 0; u < al->used_count; u++) {
+        IrReg reg = al->used[u];
         Range *r = &al->range[reg];
         IrHome *home = &al->out->home[reg];
         uint64_t weight;
 
-        *home = (IrHome){ .reg = -1, .slot = -1, .start = 1, .end = 0 };
-        if (r->start == NO_TICK) {
-            continue;
-        }
         home->start = r->start / 2;
         home->end = r->end / 2;
-        if (r->uses == 0) {
-            continue; /* a global that is passed through */
-        }
-        if (ir_is_global((IrReg)reg)) {
-            if (ir_set_has(entry->live_in, (IrReg)reg)) {
+        if (ir_is_global(reg)) {
+            if (ir_set_has(entry->live_in, reg)) {
                 r->cost = add_capped(r->cost, 16);
             }
             r->cost = add_capped(r->cost, reload_cost(al, r));
@@ -466,8 +465,10 @@ static void give_slots(Allocator *al)
     uint32_t slot_end[IR_MAX_SLOTS];
     uint32_t count = 0;
 
-    for (uint32_t reg = IR_FIRST_TEMP; reg < al->reg_count; reg++) {
-        if (al->range[reg].start != NO_TICK && al->out->home[reg].reg < 0) {
+    for (uint32_t u = 0; u < al->used_count; u++) {
+        IrReg reg = al->used[u];
+
+        if (ir_is_temp(reg) && al->out->home[reg].reg < 0) {
             al->order[count++] = (uint64_t)~al->range[reg].start << 16 | reg;
         }
     }
@@ -505,16 +506,24 @@ void ir_allocate(IrRegion *region, const IrHostRegs *host, uint64_t fuzz_seed, I
     out->placed_count = 0;
     out->used[0] = out->used[1] = 0;
 
-    at = ir_scratch(region, al.reg_count * (sizeof(*al.range) + sizeof(*al.order)) +
+    at = ir_scratch(region, al.reg_count * (sizeof(*al.range) + sizeof(*al.order) + 2) +
                                 al.tick_count * sizeof(*al.busy) +
                                 region->insn_count * sizeof(*al.calls) + 256);
     al.range = IR_CARVE(at, Range, al.reg_count);
     al.order = IR_CARVE(at, uint64_t, al.reg_count);
     al.busy = IR_CARVE(at, uint64_t, al.tick_count);
     al.calls = IR_CARVE(at, Call, region->insn_count);
+    al.used = IR_CARVE(at, IrReg, al.reg_count);
     memset(al.busy, 0, al.tick_count * sizeof(*al.busy));
     for (uint32_t i = 0; i < al.reg_count; i++) {
-        al.range[i] = (Range){ .start = NO_TICK, .end = NO_TICK, .hint = IR_NONE, .crossing = -1 };
+        if (i == region->target->global_count) {
+            i = IR_FIRST_TEMP;
+        }
+        if (i < al.reg_count) {
+            al.range[i] =
+                (Range){ .start = NO_TICK, .end = NO_TICK, .hint = IR_NONE, .crossing = -1 };
+            out->home[i] = (IrHome){ .reg = -1, .slot = -1, .start = 1, .end = 0 };
+        }
     }
     for (unsigned b = 0; b < region->block_count; b++) {
         walk_block(&al, b);
