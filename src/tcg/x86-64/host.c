@@ -6,10 +6,9 @@
  */
 #include <string.h>
 
-#include "orrery/gen/config.h"
 #include "tcg/x86-64/internal.h"
 
-#ifdef HAVE_CAPSTONE_RISCV
+#if __has_include(<capstone/capstone.h>)
 #include <capstone/capstone.h>
 #include <dlfcn.h>
 #endif
@@ -66,7 +65,7 @@ static void kill_code(uint8_t *code_rw, const uint8_t *code_rx, uint32_t stub_of
     __atomic_store_n((uint64_t *)code_rw, word, __ATOMIC_RELEASE);
 }
 
-#ifdef HAVE_CAPSTONE_RISCV
+#if __has_include(<capstone/capstone.h>)
 /* Loaded by name, so that runs which print no code do without it; not unloaded. */
 static size_t disas_capstone(const uint8_t *code, uintptr_t address, GString *out)
 {
