@@ -93,7 +93,9 @@ function paintArrow(p, k, top, strong) {
     ctx.fillStyle = colour;
     ctx.lineWidth = (strong ? 2.4 : 1.3) * p.ratio;
     ctx.globalAlpha = s.merged && !strong ? 0.45 : 1;
-    ctx.setLineDash(s.merged || s.never ? [4 * p.ratio, 3 * p.ratio] : []);
+    /* A path of millions of pixels outside the picture would be cut into dashes, too. */
+    const far = Math.abs(s.x2 - s.x1) > 8 * p.width;
+    ctx.setLineDash((s.merged || s.never) && !far ? [4 * p.ratio, 3 * p.ratio] : []);
     arrowPath(ctx, s, p.ratio);
     ctx.setLineDash([]);
     ctx.globalAlpha = 1;
