@@ -39,6 +39,7 @@ BuildSource *build_source(Builder *b, ReaderSource *source)
         data->loss_begin_ns = TRACE_NO_TIME;
         data->timers = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
         data->irqs = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+        data->index = b->sources->len;
         g_ptr_array_add(b->sources, data);
         source->user = data;
     }
@@ -68,7 +69,7 @@ static BuildLane *new_lane(Builder *b, TraceLaneKind kind, ReaderSource *source)
     lane = g_new0(BuildLane, 1);
     lane->id = (TraceLaneId)b->lanes->len;
     lane->lane.kind = kind;
-    lane->lane.source = source->index;
+    lane->lane.source = build_source(b, source)->index;
     lane->lane.cpu = -1;
     lane->lane.tid = -1;
     lane->lane.begin_ns = TRACE_NO_TIME;
@@ -344,7 +345,7 @@ void build_on_loss(void *builder, ReaderSource *source, ReaderThread *thread, in
     loss->end_ns = end_ns;
     loss->count = count;
     loss->lane = lane_id(lane);
-    loss->source = source->index;
+    loss->source = build_source(b, source)->index;
     b->model->n_lost += count;
     if (b->started) {
         loss->begin_ns =

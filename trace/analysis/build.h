@@ -76,6 +76,7 @@ struct BuildLane {
 
 /* Of a ReaderSource. */
 typedef struct BuildSource {
+    uint32_t index;    /* in the model: only sources that have events are there */
     BuildLane **vcpus; /* by index, sparse */
     unsigned n_vcpus;
     int64_t begin_ns;

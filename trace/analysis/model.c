@@ -372,23 +372,26 @@ static bool apply_options(TraceModel *model, const TraceModelOptions *options, G
 
 /* ---- Load. ---- */
 
-static void take_sources(TraceModel *model, Atoms *atoms, GPtrArray *sources)
+static void take_sources(TraceModel *model, const Builder *b, GPtrArray *sources)
 {
-    model->n_sources = sources->len;
-    model->sources = g_new0(TraceSource, sources->len + 1);
+    model->n_sources = b->sources->len;
+    model->sources = g_new0(TraceSource, b->sources->len + 1);
     for (unsigned i = 0; i < sources->len; i++) {
         const ReaderSource *from = g_ptr_array_index(sources, i);
+        const BuildSource *to = from->user;
 
-        model->sources[i] = (TraceSource){
-            .path = atoms_add_text(atoms, from->path),
-            .recorder = from->recorder,
-            .host = from->host,
-            .pid = from->pid,
-            .created = from->created,
-            .environment = from->environment,
-            .flight = from->flight,
-            .truncated = from->truncated,
-        };
+        if (to) {
+            model->sources[to->index] = (TraceSource){
+                .path = atoms_add_text(b->atoms, from->path),
+                .recorder = from->recorder,
+                .host = from->host,
+                .pid = from->pid,
+                .created = from->created,
+                .environment = from->environment,
+                .flight = from->flight,
+                .truncated = from->truncated,
+            };
+        }
     }
 }
 
@@ -450,7 +453,7 @@ static bool load(TraceModel *model, const char *const *paths, const TraceModelOp
                        paths[0]);
     }
     if (ok) {
-        take_sources(model, atoms, reader_sources(reader));
+        take_sources(model, &b, reader_sources(reader));
         finish(model, &b);
     }
     take_texts(model, atoms);
