@@ -184,7 +184,7 @@ static void immediates(void **state)
         expect_free(&as, g_strdup_printf("mov %s, 0x12345", names32[reg]));
         as = begin();
         asm_movi(&as, reg, INT32_MIN);
-        expect_free(&as, g_strdup_printf("mov %s, 0xffffffff80000000", names64[reg]));
+        expect_free(&as, g_strdup_printf("mov %s, -0x80000000", names64[reg]));
         assert_int_equal(asm_offset(&as), 7);
         as = begin();
         asm_movi(&as, reg, INT64_C(0x123456789abcdef0));

@@ -20,15 +20,6 @@ static void save_or_restore(TcgEmitter *e, const uint32_t regs[2], bool save)
     }
 }
 
-static IrType type_of(const TcgEmitter *e, IrReg reg)
-{
-    if (reg >= IR_ZERO) {
-        return IR_TYPE_I64;
-    }
-    return ir_is_global(reg) ? e->region->target->globals[reg].type
-                             : (IrType)e->region->temp_types[reg - IR_FIRST_TEMP];
-}
-
 static void argument(TcgEmitter *e, unsigned to, IrReg reg)
 {
     if (reg < IR_ZERO && e->rm[reg].reg >= 0 && type_of(e, reg) == IR_TYPE_F64) {

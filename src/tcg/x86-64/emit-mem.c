@@ -42,7 +42,11 @@ static X86Rm ask_tlb(TcgEmitter *e, const IrInsn *in, unsigned size_log2, bool s
     bool offset = in->op != IR_OP_amo && in->op != IR_OP_cas;
     unsigned base;
     Asm *as = &e->as;
+    X86Rm place;
 
+    if (shared_access(e, in, &place)) {
+        return place;
+    }
     if (in->a != IR_ZERO && (!offset || (in->imm >= INT32_MIN && in->imm <= INT32_MAX - 16))) {
         base = int_in(e, in->a, RAX);
         disp = offset ? (int32_t)in->imm : 0;
@@ -95,9 +99,30 @@ static X86Rm ask_tlb(TcgEmitter *e, const IrInsn *in, unsigned size_log2, bool s
     return rm_index(RCX, base, 0, disp);
 }
 
+void ask_tlb_range(TcgEmitter *e, Group *group)
+{
+    int32_t table = group->store ? STORE_TABLE : LOAD_TABLE;
+    int32_t mask = group->store ? TCG_VIEW_OFFSET(store_mask) : TCG_VIEW_OFFSET(load_mask);
+    unsigned base = int_in(e, group->base, RAX);
+    Asm *as = &e->as;
+
+    asm_op(as, X_LEA, RCX, rm_mem(base, group->low));
+    asm_shift_imm(as, SHIFT_SHR, 0, rm_reg(RCX), TCG_PAGE_BITS - TCG_TLB_ENTRY_SHIFT);
+    asm_op(as, X_ALU(ALU_AND), RCX, rm_mem(VIEW, mask));
+    asm_op(as, X_LEA | X_W, RDX, rm_mem(base, group->high - 1));
+    asm_alu_imm(as, ALU_AND, X_W, rm_reg(RDX), -(1 << TCG_PAGE_BITS));
+    asm_op(as, X_ALU(ALU_CMP) | X_W, RDX, rm_index(VIEW, RCX, 0, table));
+    group->from = asm_jcc(as, CC_NE);
+    asm_op(as, X_MOV | X_W, group->reg, rm_index(VIEW, RCX, 0, table + (int32_t)sizeof(uint64_t)));
+    asm_rr(as, X_ALU(ALU_ADD) | X_W, group->reg, base);
+}
+
+/* Where the miss comes back to, if there is one: accesses that share a check have none. */
 static void back_here(TcgEmitter *e, uint32_t cold)
 {
-    e->colds[cold].back = asm_offset(&e->as);
+    if (cold < e->cold_count) {
+        e->colds[cold].back = asm_offset(&e->as);
+    }
 }
 
 /* The jump of a misaligned access, if there is one, leads here as well. */

@@ -10,15 +10,6 @@
 
 #define NOWHERE UINT32_MAX
 
-/* Room for one more in an array of count used elements. */
-#define GROW(array_, count_, capacity_)                                                            \
-    do {                                                                                           \
-        if ((count_) >= (capacity_)) {                                                             \
-            (capacity_) = MAX(64, MAX((capacity_)*2, (count_) + 1));                               \
-            (array_) = g_realloc_n((array_), (capacity_), sizeof(*(array_)));                      \
-        }                                                                                          \
-    } while (0)
-
 TcgEmitter *x86_emitter_create(const TcgThunks *thunks, const TcgHostFeatures *features)
 {
     TcgEmitter *e = g_new0(TcgEmitter, 1);
@@ -41,6 +32,8 @@ void x86_emitter_destroy(TcgEmitter *e)
     g_free(e->dirty_sets);
     g_free(e->links);
     g_free(e->guest_offsets);
+    g_free(e->groups);
+    g_free(e->clusters);
     g_free(e);
 }
 
@@ -107,7 +100,7 @@ uint16_t dirty_now(TcgEmitter *e)
             return (uint16_t)n;
         }
     }
-    GROW(e->dirty_sets, e->dirty_set_count, e->dirty_set_capacity);
+    ARRAY_GROW(e->dirty_sets, e->dirty_set_count, e->dirty_set_capacity);
     e->dirty_sets[e->dirty_set_count] = set;
     return (uint16_t)e->dirty_set_count++;
 }
@@ -116,7 +109,7 @@ Cold *cold_new(TcgEmitter *e, void (*emit)(TcgEmitter *e, const Cold *cold))
 {
     Cold *cold;
 
-    GROW(e->colds, e->cold_count, e->cold_capacity);
+    ARRAY_GROW(e->colds, e->cold_count, e->cold_capacity);
     cold = &e->colds[e->cold_count++];
     cold->emit = emit;
     cold->insn = e->at.insn;
@@ -140,7 +133,7 @@ Cold *cold_jcc(TcgEmitter *e, unsigned cc, void (*emit)(TcgEmitter *e, const Col
 
 void site_here(TcgEmitter *e, const Cold *cold)
 {
-    GROW(e->sites, e->site_count, e->site_capacity);
+    ARRAY_GROW(e->sites, e->site_count, e->site_capacity);
     e->sites[e->site_count++] = (TcgSite){ .code_offset = asm_offset(&e->as),
                                            .guest = cold->insn->guest,
                                            .dirty_set = cold->dirty_set };
@@ -211,7 +204,7 @@ void store_pc(TcgEmitter *e, uint64_t pc)
 
 static void fix_later(TcgEmitter *e, uint32_t operand, uint16_t block)
 {
-    GROW(e->fixups, e->fixup_count, e->fixup_capacity);
+    ARRAY_GROW(e->fixups, e->fixup_count, e->fixup_capacity);
     e->fixups[e->fixup_count++] = (Fixup){ operand, block };
 }
 
@@ -432,6 +425,11 @@ static void prepare(TcgEmitter *e, const IrRegion *region)
     e->site_count = 0;
     e->dirty_set_count = 0;
     e->link_tail = 0;
+    e->group_count = 0;
+    e->cluster_count = 0;
+    e->cluster.first_group = 0;
+    e->share = region->heat_offset == 0; /* else it is hardly worth more code */
+    e->full = false;
     find_homes(e);
 }
 
@@ -469,6 +467,7 @@ static bool emit_block(TcgEmitter *e, unsigned block)
             return false;
         }
         x86_emitters[in->op](e, in);
+        share_after(e);
     }
     return true;
 }
@@ -505,7 +504,7 @@ bool x86_emit(TcgEmitter *e, const IrRegion *region, const IrAllocation *allocat
         }
         cold.emit(e, &cold);
     }
-    if (!has_room(e)) {
+    if (e->full || !has_room(e)) {
         return false;
     }
     *out = (TcgEmitted){

@@ -72,6 +72,32 @@ struct Cold {
     uint32_t extra;
 };
 
+/* Room for one more in an array of count used elements. */
+#define ARRAY_GROW(array_, count_, capacity_)                                                      \
+    do {                                                                                           \
+        if ((count_) >= (capacity_)) {                                                             \
+            (capacity_) = MAX(64, MAX((capacity_)*2, (count_) + 1));                               \
+            (array_) = g_realloc_n((array_), (capacity_), sizeof(*(array_)));                      \
+        }                                                                                          \
+    } while (0)
+
+/* See emit-share.c. */
+typedef struct Group {
+    uint32_t first, last; /* operations */
+    int32_t low, high;    /* bytes from the base */
+    uint32_t from;        /* operand of the jump where the check fails */
+    IrReg base;
+    bool store;
+    uint8_t reg; /* holds base + addend */
+} Group;
+
+typedef struct Cluster {
+    uint32_t first_group, end_group;
+    uint32_t first, last; /* operations */
+    uint32_t back;        /* code offset after the last */
+    uint16_t block;
+} Cluster;
+
 typedef struct Fixup {
     uint32_t operand;
     uint16_t block;
@@ -107,6 +133,13 @@ struct TcgEmitter {
     uint32_t link_capacity;
     uint32_t *guest_offsets;
     uint32_t guest_capacity;
+    Group *groups;
+    uint32_t group_count, group_capacity;
+    Cluster *clusters;
+    uint32_t cluster_count, cluster_capacity;
+    Cluster cluster;    /* under way, when there are groups from first_group on */
+    bool share;         /* accesses share checks */
+    bool full;          /* the buffer was, in code out of line */
     uint32_t link_tail; /* offset of the code shared by link stubs, 0: not yet emitted */
 };
 
@@ -166,6 +199,26 @@ void reload_after_syscall(TcgEmitter *e);
 void branch(TcgEmitter *e, unsigned cc, uint16_t then, uint16_t otherwise);
 void jump(TcgEmitter *e, uint16_t block);
 void jump_cc(TcgEmitter *e, unsigned cc, uint16_t block);
+
+static inline IrType type_of(const TcgEmitter *e, IrReg reg)
+{
+    if (reg >= IR_ZERO) {
+        return IR_TYPE_I64;
+    }
+    return ir_is_global(reg) ? e->region->target->globals[reg].type
+                             : (IrType)e->region->temp_types[reg - IR_FIRST_TEMP];
+}
+
+/* ---- emit-share.c */
+
+/* Whether a group has checked this access, or does so now; then its place on the host. */
+bool shared_access(TcgEmitter *e, const IrInsn *in, X86Rm *place);
+
+/* After each operation: ends a run of groups. */
+void share_after(TcgEmitter *e);
+
+/* ---- emit-mem.c: group->reg = base + addend, if the range is one that hits; sets group->from. */
+void ask_tlb_range(TcgEmitter *e, Group *group);
 
 /* ---- emit-float.c */
 
