@@ -157,15 +157,19 @@ static void check(Ending *ending, int expected)
 
     for (size_t i = 0; i < G_N_ELEMENTS(specs); i++) {
         Tty tty = { 0 };
+        bool restored;
         int status;
 
         start(&tty, specs[i], ending);
         assert_false(is_as_before(&tty));
         let_end(&tty);
         assert_int_equal(waitid(P_PID, (id_t)tty.leader, &(siginfo_t){ 0 }, WEXITED | WNOWAIT), 0);
-        assert_true(is_as_before(&tty));
+        restored = is_as_before(&tty);
         status = wait_end(&tty);
-        assert_int_equal(status, expected);
+        if (!restored || status != expected) {
+            fail_msg("%s: %s, ended with %d, not %d", specs[i],
+                     restored ? "restored" : "not restored", status, expected);
+        }
     }
 }
 
@@ -278,10 +282,15 @@ static void stopping_gives_it_back_for_a_while(void **state)
 static void keys_are_the_guests_with_a_mux(void **state)
 {
     Tty tty = { 0 };
+    int waiting;
 
     skip_without_prompt_signals();
     start(&tty, "mon:stdio", by_exit);
     assert_int_equal(write(tty.master, "\x03\x1a\x1c", 3), 3);
+    /* The kernel brings them over in its own time, and judges them by the mode it finds then. */
+    while (ioctl(tty.slave, FIONREAD, &waiting) == 0 && waiting < 3) {
+        sched_yield();
+    }
     let_end(&tty);
     assert_int_equal(wait_end(&tty), 5);
     start(&tty, "stdio", by_exit);
