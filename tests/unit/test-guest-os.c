@@ -547,22 +547,20 @@ static void test_syscall_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_layout),
-        cmocka_unit_test(test_truncated),
-        cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_wrong_types),
-        WITH_GUEST(test_switches),
-        WITH_GUEST(test_garbage),
-        WITH_GUEST(test_no_btf),
-        WITH_GUEST(test_foreign),
-        WITH_GUEST(test_calls),
-        WITH_GUEST(test_many_callers),
-        WITH_GUEST(test_reset),
-        WITH_GUEST(test_given_places),
-        WITH_GUEST(test_file),
-        WITH_GUEST(test_option_refused),
-        cmocka_unit_test(test_syscall_names),
+        cmocka_unit_test(test_layout),   cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_damaged),  cmocka_unit_test(test_wrong_types),
+        WITH_GUEST(test_option_refused), cmocka_unit_test(test_syscall_names),
     };
+    const struct CMUnitTest traced[] = {
+        WITH_GUEST(test_switches), WITH_GUEST(test_garbage),      WITH_GUEST(test_no_btf),
+        WITH_GUEST(test_foreign),  WITH_GUEST(test_calls),        WITH_GUEST(test_many_callers),
+        WITH_GUEST(test_reset),    WITH_GUEST(test_given_places), WITH_GUEST(test_file),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    /* Not under -Dtrace=disabled. */
+    if (orr_trace_subsystems[0]) {
+        failed += cmocka_run_group_tests(traced, NULL, NULL);
+    }
+    return failed;
 }
