@@ -16,20 +16,24 @@ struct TcgRr {
     Timer slice;
     pthread_t thread;
 
-    OrrMutex lock;      /* a leaf: running, joining, alive, joinable */
+    OrrMutex lock;      /* a leaf: all of the next group */
     Vcpu *running;      /* whose turn it is */
+    bool kicked;        /* somebody, since the round began */
     GPtrArray *joining; /* plugged, not yet begun */
     bool alive;         /* the thread takes who joins */
     bool joinable;      /* there is, or was, a thread to be joined */
 
-    GPtrArray *vcpus; /* the thread's own */
+    /* The thread's own. */
+    GPtrArray *vcpus;
+    guint next; /* whose turn it is next, modulo their number */
 };
 
 /* ---- Interrupting whoever runs. Any thread. */
 
-static void make_leave(TcgRr *rr)
+static void make_leave(TcgRr *rr, bool kicked)
 {
     orr_mutex_lock(&rr->lock);
+    rr->kicked |= kicked;
     if (rr->running) {
         orr_store_release(&rr->running->exit_request, 1u);
     }
@@ -38,14 +42,14 @@ static void make_leave(TcgRr *rr)
 
 static void slice_over(void *opaque)
 {
-    make_leave(opaque);
+    make_leave(opaque, false);
 }
 
 static void rr_kick_vcpu_thread(Vcpu *vcpu)
 {
     TcgRr *rr = tcg_accel(vcpu)->rr;
 
-    make_leave(rr);
+    make_leave(rr, true);
     orr_unpark(&rr->park);
 }
 
@@ -53,6 +57,17 @@ static void set_running(TcgRr *rr, Vcpu *vcpu)
 {
     orr_mutex_lock(&rr->lock);
     rr->running = vcpu;
+    if (vcpu && rr->kicked) {
+        orr_store_release(&vcpu->exit_request, 1u);
+    }
+    orr_mutex_unlock(&rr->lock);
+}
+
+/* Reasons of kicks that came before are looked at in the round that begins. */
+static void begin_round(TcgRr *rr)
+{
+    orr_mutex_lock(&rr->lock);
+    rr->kicked = false;
     orr_mutex_unlock(&rr->lock);
 }
 
@@ -96,45 +111,64 @@ static void arm_slice(TcgRr *rr, const Vcpu *turn)
     }
 }
 
-static void take_turn(TcgRr *rr, Vcpu *vcpu)
+/* false: it cannot run. */
+static bool take_turn(TcgRr *rr, Vcpu *vcpu)
 {
     vcpu_thread_switch(vcpu);
-    if (can_run(vcpu)) {
-        set_running(rr, vcpu);
-        arm_slice(rr, vcpu);
-        tcg_turn(vcpu);
-        set_running(rr, NULL);
-        timer_disarm(&rr->slice);
+    if (!can_run(vcpu)) {
+        return false;
+    }
+    set_running(rr, vcpu);
+    arm_slice(rr, vcpu);
+    tcg_turn(vcpu);
+    set_running(rr, NULL);
+    timer_disarm(&rr->slice);
+    return true;
+}
+
+static void note_idle(Vcpu *vcpu)
+{
+    VcpuState idle = vcpu_can_run(vcpu) ? VCPU_STATE_HALTED : VCPU_STATE_STOPPED;
+
+    if (vcpu_is_idle(vcpu) && vcpu_state(vcpu) != idle) {
+        vcpu_set_state(vcpu, idle, idle == VCPU_STATE_HALTED ? "wait for interrupt" : "vm stopped");
     }
 }
 
 /* What vcpu_wait_io_event does, but for sleeping. */
 static void look_around(Vcpu *vcpu)
 {
-    VcpuState state = vcpu_state(vcpu);
-
     vcpu_wait_io_event_common(vcpu);
     if (orr_load_acquire(&vcpu->halted) && vcpu->target->has_work(vcpu)) {
         orr_store_release(&vcpu->halted, false);
     }
-    if (vcpu_is_idle(vcpu)) {
-        VcpuState idle = vcpu_can_run(vcpu) ? VCPU_STATE_HALTED : VCPU_STATE_STOPPED;
-
-        if (vcpu_state(vcpu) != idle) {
-            vcpu_set_state(vcpu, idle,
-                           idle == VCPU_STATE_HALTED ? "wait for interrupt" : "vm stopped");
-        }
-    } else if (state != VCPU_STATE_EXIT && vcpu_can_run(vcpu)) {
+    if (!vcpu_is_idle(vcpu) && vcpu_state(vcpu) != VCPU_STATE_EXIT && vcpu_can_run(vcpu)) {
         vcpu_set_state(vcpu, VCPU_STATE_EXIT, "work");
     }
 }
 
-static void round_of_turns(TcgRr *rr)
+/* The first who can run after the one who had the last turn. */
+static void one_turn(TcgRr *rr)
+{
+    guint count = rr->vcpus->len;
+
+    for (guint n = 0; n < count; n++) {
+        guint at = (rr->next + n) % count;
+
+        if (take_turn(rr, g_ptr_array_index(rr->vcpus, at))) {
+            rr->next = at + 1;
+            return;
+        }
+    }
+}
+
+/* Reasons of kicks, for each; who shall end does. */
+static void look_at_all(TcgRr *rr)
 {
     for (guint i = 0; i < rr->vcpus->len;) {
         Vcpu *vcpu = g_ptr_array_index(rr->vcpus, i);
 
-        take_turn(rr, vcpu);
+        vcpu_thread_switch(vcpu);
         look_around(vcpu);
         if (vcpu_thread_continues(vcpu)) {
             i++;
@@ -148,12 +182,16 @@ static void round_of_turns(TcgRr *rr)
 
 static bool all_idle(TcgRr *rr)
 {
+    bool idle = true;
+
     for (guint i = 0; i < rr->vcpus->len; i++) {
-        if (!vcpu_is_idle(g_ptr_array_index(rr->vcpus, i))) {
-            return false;
-        }
+        Vcpu *vcpu = g_ptr_array_index(rr->vcpus, i);
+
+        vcpu_thread_switch(vcpu);
+        note_idle(vcpu);
+        idle &= vcpu_is_idle(vcpu);
     }
-    return true;
+    return idle;
 }
 
 /* false: the last vCPU has gone and nobody has joined. */
@@ -183,8 +221,10 @@ static void *rr_thread(void *opaque)
     TcgRr *rr = tcg_accel(opaque)->rr;
 
     do {
+        begin_round(rr);
         admit(rr);
-        round_of_turns(rr);
+        look_at_all(rr);
+        one_turn(rr);
         if (rr->vcpus->len > 0 && all_idle(rr) && !somebody_joins(rr)) {
             orr_park(&rr->park, -1);
         }
@@ -254,7 +294,7 @@ static bool rr_create_vcpu_thread(Vcpu *vcpu, GError **error)
     alive = rr->alive;
     orr_mutex_unlock(&rr->lock);
     if (alive) {
-        make_leave(rr);
+        make_leave(rr, true);
         orr_unpark(&rr->park);
         return true;
     }
