@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """A page in headless Chromium, driven by its DevTools protocol over a pipe; standard library only.
 
-The idea to hold: the protocol is JSON messages that end in a zero byte, on file descriptors 3 and 4 of
-the browser. Answers carry the number of their question; what comes in between are events, and those
-that tell of an error of the page are kept in `Page.errors`.
+The idea to hold: the protocol is JSON messages that end in a zero byte, on file descriptors 3 and
+4 of the browser. Answers carry the number of their question; what comes in between are events,
+and those that tell of an error of the page are kept in `Page.errors`.
 """
 
 import base64

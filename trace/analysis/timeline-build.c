@@ -153,7 +153,9 @@ static gint by_begin(gconstpointer a, gconstpointer b)
     if (x->begin_ns != y->begin_ns) {
         return x->begin_ns < y->begin_ns ? -1 : 1;
     }
-    /* What takes no time first, so that it needs no row; then the longer, which is the outer one. */
+    /*
+     * What takes no time first, so that it needs no row; then the longer, which is the outer one.
+     */
     if ((x->end_ns == x->begin_ns) != (y->end_ns == y->begin_ns)) {
         return x->end_ns == x->begin_ns ? -1 : 1;
     }

@@ -6,8 +6,8 @@
  * alike; viewer/data.js puts them together again.
  *
  * Layout: 4 bytes, little-endian: length of the JSON text; the JSON text; the columns. All of it as
- * one zlib stream, in base64. A column is LEB128 integers; the JSON gives its offset behind the text
- * and its length in bytes.
+ * one zlib stream, in base64. A column is LEB128 integers; the JSON gives its offset behind the
+ * text and its length in bytes.
  */
 #ifndef ORRERY_TRACE_ANALYSIS_TIMELINE_PACK_H
 #define ORRERY_TRACE_ANALYSIS_TIMELINE_PACK_H
@@ -35,13 +35,17 @@ void timeline_put(GByteArray *column, uint64_t value);
 /* Signed, by zigzag: 0, -1, 1, -2, ... become 0, 1, 2, 3, ... */
 void timeline_put_signed(GByteArray *column, int64_t value);
 
-/* A value that may be absent: 0 is absent, else zigzag + 1. INT64_MIN is always written as absent. */
+/*
+ * A value that may be absent: 0 is absent, else zigzag + 1. INT64_MIN is always written as absent.
+ */
 void timeline_put_maybe(GByteArray *column, int64_t value, bool present);
 
 /* Moves `column`, which is empty afterwards, behind the data, and appends its "[offset,length]". */
 void timeline_pack_column(TimelinePack *pack, GByteArray *column);
 
-/* Writes the whole as base64. false when zlib has no memory; the stream's errors are the caller's. */
+/*
+ * Writes the whole as base64. false when zlib has no memory; the stream's errors are the caller's.
+ */
 bool timeline_pack_write(const TimelinePack *pack, FILE *out, GError **error);
 
 #endif

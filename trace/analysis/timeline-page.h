@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The viewer, made by viewer/embed from its sources: what comes before the page's title, between the
- * title and the data, and after the data.
+ * The viewer, made by viewer/embed from its sources: what comes before the page's title, between
+ * the title and the data, and after the data.
  */
 #ifndef ORRERY_TRACE_ANALYSIS_TIMELINE_PAGE_H
 #define ORRERY_TRACE_ANALYSIS_TIMELINE_PAGE_H

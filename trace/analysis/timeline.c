@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * `orrery-trace timeline`: one page that holds the viewer and the trace. The idea to hold: this side
- * decides what there is to see and packs it; how it looks is the viewer's business (viewer/), whose
- * sources the build puts into timeline_page_*.
+ * `orrery-trace timeline`: one page that holds the viewer and the trace. The idea to hold: this
+ * side decides what there is to see and packs it; how it looks is the viewer's business (viewer/),
+ * whose sources the build puts into timeline_page_*.
  */
 #include "trace/analysis/commands.h"
 #include "trace/analysis/timeline-build.h"

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Kicks and wake-ups as arrows, and everything that is painted around the lanes: ruler, minimap, what
- * the mouse is on. The idea to hold: an arrow goes from who kicked, when it was sent, to whom it hit,
- * when it took effect; its slope is the delay. Where arrows would be a thicket, their number is drawn.
+ * Kicks and wake-ups as arrows, and everything that is painted around the lanes: ruler, minimap,
+ * what the mouse is on. The idea to hold: an arrow goes from who kicked, when it was sent, to whom
+ * it hit, when it took effect; its slope is the delay. Where arrows would be a thicket, their
+ * number is drawn.
  */
 
 const MAX_ARROWS = 350;
@@ -55,8 +56,16 @@ function arrowShape(p, k, top) {
             y2 = targetBottom;
         }
     }
-    return { x1, y1, x2, y2, never, self: source === target, wake: app.model.states[kicks.state[k]] === 'halted',
-             merged: kicks.merged[k] === 1 };
+    return {
+        x1,
+        y1,
+        x2,
+        y2,
+        never,
+        self: source === target,
+        wake: app.model.states[kicks.state[k]] === 'halted',
+        merged: kicks.merged[k] === 1,
+    };
 }
 
 function arrowPath(ctx, s, ratio) {
@@ -117,7 +126,7 @@ function paintArrows(p, top) {
     const cell = Math.max(1, Math.round(2 * p.ratio));
     const perLane = new Map();
     for (const k of list) {
-        const x = Math.floor((kicks.sent[k] - p.t0) / (p.t1 - p.t0) * p.width / cell);
+        const x = Math.floor((((kicks.sent[k] - p.t0) / (p.t1 - p.t0)) * p.width) / cell);
         if (x >= 0 && x * cell < p.width) {
             if (!perLane.has(kicks.to[k])) {
                 perLane.set(kicks.to[k], new Uint32Array(Math.ceil(p.width / cell)));
@@ -165,10 +174,11 @@ function sizeCanvas(canvas, ratio) {
     return canvas.getContext('2d');
 }
 
-/* Text of a tick: within one second's view the digits that all ticks share are of no use. */
-function tickText(t, step) {
-    const digits = Math.max(0, Math.min(9, Math.ceil(9 - Math.log10(step) - 1e-9)));
-    return `${(t / 1e9).toFixed(digits)} s`;
+/* Text of a tick, in the unit in which the view's end is a number of one to three digits. */
+function tickText(t, step, end) {
+    const [unit, scale] = end < 1e6 ? ['\u00b5s', 3] : end < 1e9 ? ['ms', 6] : ['s', 9];
+    const digits = Math.max(0, Math.min(scale, Math.ceil(scale - Math.log10(step) - 1e-9)));
+    return `${(t / 10 ** scale).toFixed(digits)} ${unit}`;
 }
 
 function paintRuler(p, grid) {
@@ -180,16 +190,16 @@ function paintRuler(p, grid) {
     const step = tickStep(p.t1 - p.t0, p.width / (118 * p.ratio));
     ctx.fillStyle = theme.css.text;
     for (let t = Math.ceil(p.t0 / step) * step; t < p.t1; t += step) {
-        const x = Math.round((t - p.t0) / (p.t1 - p.t0) * p.width);
+        const x = Math.round(((t - p.t0) / (p.t1 - p.t0)) * p.width);
         ctx.fillRect(x, canvas.height - 7 * p.ratio, Math.max(1, p.ratio), 7 * p.ratio);
-        const text = tickText(t, step);
+        const text = tickText(t, step, p.t1);
         if (x + 4 * p.ratio + ctx.measureText(text).width < p.width) {
             ctx.fillText(text, x + 4 * p.ratio, canvas.height / 2 - p.ratio);
         }
         grid.push(x);
     }
-    for (let t = Math.ceil(p.t0 / step * 5) * step / 5; t < p.t1; t += step / 5) {
-        const x = Math.round((t - p.t0) / (p.t1 - p.t0) * p.width);
+    for (let t = (Math.ceil((p.t0 / step) * 5) * step) / 5; t < p.t1; t += step / 5) {
+        const x = Math.round(((t - p.t0) / (p.t1 - p.t0)) * p.width);
         ctx.fillRect(x, canvas.height - 3 * p.ratio, Math.max(1, p.ratio), 3 * p.ratio);
     }
     if (app.range) {
@@ -220,15 +230,19 @@ function paintMini(ratio) {
     }
     ctx.clearRect(0, 0, width, height);
     ctx.drawImage(mini.canvas, 0, 0);
-    const at = (t) => (t - model.begin) / (model.end - model.begin) * width;
+    const at = (t) => ((t - model.begin) / (model.end - model.begin)) * width;
     ctx.fillStyle = theme.css.match;
     for (const t of app.search.ticks || []) {
         ctx.fillRect(Math.round(at(t)), 0, Math.max(1, ratio), 5 * ratio);
     }
     if (app.range) {
         ctx.fillStyle = theme.css.accent;
-        ctx.fillRect(at(app.range.t0), height - 3 * ratio,
-                     Math.max(2, at(app.range.t1) - at(app.range.t0)), 3 * ratio);
+        ctx.fillRect(
+            at(app.range.t0),
+            height - 3 * ratio,
+            Math.max(2, at(app.range.t1) - at(app.range.t0)),
+            3 * ratio,
+        );
     }
     const x0 = at(app.view.t0);
     const x1 = Math.max(at(app.view.t1), x0 + 3 * ratio);
@@ -257,7 +271,9 @@ function paintMiniShares(ctx, width, height, ratio) {
         sum.fill(0);
         for (const track of tracks) {
             shares(track, model.begin + x * part, model.begin + (x + 1) * part, out);
-            out.forEach((v, s) => { sum[s] += v; });
+            out.forEach((v, s) => {
+                sum[s] += v;
+            });
         }
         stackColumn(batch, sum, order, part * tracks.length, x, y, h, 1);
     }
@@ -269,8 +285,8 @@ function paintMiniShares(ctx, width, height, ratio) {
     batch.fill(ctx, (s) => stateColour(model.states[s]));
     ctx.fillStyle = theme.css.lost;
     for (const loss of model.losses) {
-        const x0 = (loss.begin - model.begin) / (model.end - model.begin) * width;
-        const x1 = (loss.end - model.begin) / (model.end - model.begin) * width;
+        const x0 = ((loss.begin - model.begin) / (model.end - model.begin)) * width;
+        const x1 = ((loss.end - model.begin) / (model.end - model.begin)) * width;
         ctx.fillRect(x0, height - 4 * ratio, Math.max(2 * ratio, x1 - x0), 4 * ratio);
     }
 }
@@ -337,7 +353,12 @@ function paintOver(p, top) {
             outline(p, app.hover.track, app.hover.i, top, theme.css.text, 1);
         }
         ctx.fillStyle = theme.css['text-soft'];
-        ctx.fillRect(Math.round(app.hover.x * p.ratio), 0, Math.max(1, Math.round(p.ratio)), height);
+        ctx.fillRect(
+            Math.round(app.hover.x * p.ratio),
+            0,
+            Math.max(1, Math.round(p.ratio)),
+            height,
+        );
     }
 }
 
@@ -345,7 +366,13 @@ function paintOver(p, top) {
 function paint() {
     const { width, height, ratio } = app.size;
     const top = $('scroller').scrollTop;
-    const p = { width: Math.round(width * ratio), t0: app.view.t0, t1: app.view.t1, ratio, ctx: null };
+    const p = {
+        width: Math.round(width * ratio),
+        t0: app.view.t0,
+        t1: app.view.t1,
+        ratio,
+        ctx: null,
+    };
     if (stale.base) {
         const canvas = $('base');
         p.ctx = sizeCanvas(canvas, ratio);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * From the page's text to typed arrays, and the questions asked of them. The idea to hold: a track is
- * intervals that do not overlap, so "how much of each class lies between two times" is the difference
- * of two running sums. Sums stand at every 64th interval; between those one adds up at most 64. So a
- * pixel that hides a thousand intervals costs no more than one that shows a single one, and what is
- * drawn for it is exact, not sampled.
+ * From the page's text to typed arrays, and the questions asked of them. The idea to hold: a track
+ * is intervals that do not overlap, so "how much of each class lies between two times" is the
+ * difference of two running sums. Sums stand at every 64th interval; between those one adds up at
+ * most 64. So a pixel that hides a thousand intervals costs no more than one that shows a single
+ * one, and what is drawn for it is exact, not sampled.
  */
 
 const FORMAT = 1;
@@ -45,13 +45,17 @@ function unzigzag(value) {
 /* A value that may be absent becomes NaN. */
 function readMaybe(bytes, column, n) {
     const out = new Float64Array(n);
-    readColumn(bytes, column, (i, v) => { out[i] = v === 0 ? NaN : unzigzag(v - 1); });
+    readColumn(bytes, column, (i, v) => {
+        out[i] = v === 0 ? NaN : unzigzag(v - 1);
+    });
     return out;
 }
 
 function readPlain(bytes, column, n) {
     const out = new Uint32Array(n);
-    readColumn(bytes, column, (i, v) => { out[i] = v; });
+    readColumn(bytes, column, (i, v) => {
+        out[i] = v;
+    });
     return out;
 }
 
@@ -59,7 +63,9 @@ function readTimes(track, bytes, json) {
     const n = json.n;
     track.start = new Float64Array(n);
     track.end = new Float64Array(n);
-    readColumn(bytes, json.dur, (i, v) => { track.end[i] = v; });
+    readColumn(bytes, json.dur, (i, v) => {
+        track.end[i] = v;
+    });
     let last = 0;
     readColumn(bytes, json.gap, (i, v) => {
         track.start[i] = last + unzigzag(v);
@@ -67,12 +73,14 @@ function readTimes(track, bytes, json) {
         track.end[i] = last;
     });
     track.cls = new Uint16Array(n);
-    readColumn(bytes, json.cls, (i, v) => { track.cls[i] = v; });
+    readColumn(bytes, json.cls, (i, v) => {
+        track.cls[i] = v;
+    });
 }
 
 /*
- * The colour slot of each class, the same for a name in all tracks of one label: the fifteen names that
- * take most time have one each, the others share.
+ * The colour slot of each class, the same for a name in all tracks of one label: the fifteen names
+ * that take most time have one each, the others share.
  */
 function assignSlots(tracks) {
     const total = new Map();
@@ -162,7 +170,8 @@ function shares(track, t0, t1, out, first) {
     let to = from;
     const near = Math.min(track.n, from + STEP);
     while (to < near && track.start[to] < t1) {
-        out[track.slot[track.cls[to]]] += Math.min(track.end[to], t1) - Math.max(track.start[to], t0);
+        out[track.slot[track.cls[to]]] +=
+            Math.min(track.end[to], t1) - Math.max(track.start[to], t0);
         to++;
     }
     if (to === near && to < track.n && track.start[to] < t1) {
@@ -191,8 +200,14 @@ function counts(track, t0, t1, nClasses) {
 
 function readTrack(json, bytes, model) {
     const track = {
-        kind: json.kind, lane: json.lane, label: json.label, about: json.about, n: json.n,
-        row: json.row || 0, dropped: json.dropped || 0, extra: [],
+        kind: json.kind,
+        lane: json.lane,
+        label: json.label,
+        about: json.about,
+        n: json.n,
+        row: json.row || 0,
+        dropped: json.dropped || 0,
+        extra: [],
     };
     readTimes(track, bytes, json);
     if (json.kind === 'state') {
@@ -264,9 +279,18 @@ async function loadModel(base64) {
     }
     const columns = bytes.subarray(4 + length);
     const model = {
-        title: json.title, epoch: BigInt(json.epoch), begin: json.begin, end: json.end,
-        nEvents: json.n_events, nLost: json.n_lost, states: json.states, texts: json.texts,
-        sources: json.sources, lanes: json.lanes, losses: json.losses, events: json.events,
+        title: json.title,
+        epoch: BigInt(json.epoch),
+        begin: json.begin,
+        end: json.end,
+        nEvents: json.n_events,
+        nLost: json.n_lost,
+        states: json.states,
+        texts: json.texts,
+        sources: json.sources,
+        lanes: json.lanes,
+        losses: json.losses,
+        events: json.events,
         kicks: readKicks(json.kicks, columns),
     };
     if (model.end <= model.begin) {
@@ -282,8 +306,14 @@ async function loadModel(base64) {
     });
     if (json.stray) {
         model.lanes.push({
-            name: 'elsewhere', vcpu: false, accel: '', tid: -1, source: 0, stray: true,
-            index: model.lanes.length, sums: [],
+            name: 'elsewhere',
+            vcpu: false,
+            accel: '',
+            tid: -1,
+            source: 0,
+            stray: true,
+            index: model.lanes.length,
+            sums: [],
         });
     }
     model.hasVtime = model.tracks.some((t) => t.vtime);
@@ -305,10 +335,13 @@ function virtualTime(lane, t) {
     if (Number.isNaN(next) || span <= 0) {
         return track.vtime[i];
     }
-    return track.vtime[i] + (next - track.vtime[i]) * (t - track.start[i]) / span;
+    return track.vtime[i] + ((next - track.vtime[i]) * (t - track.start[i])) / span;
 }
 
-/* How much virtual time passed from t0 to t1, as far as the lane's states tell; NaN where they do not. */
+/*
+ * How much virtual time passed from t0 to t1, as far as the lane's states tell; NaN where they do
+ * not.
+ */
 function virtualSpan(lane, t0, t1) {
     const track = lane.state;
     if (!track || !track.vtime) {
@@ -331,10 +364,15 @@ function extraText(model, extra, i) {
         return '';
     }
     switch (extra.unit) {
-    case 'ns': return duration(v);
-    case 'text': return model.texts[v];
-    case 'lane': return model.lanes[v] ? model.lanes[v].name : '?';
-    case 'flag': return v ? 'yes' : '';
-    default: return String(v);
+        case 'ns':
+            return duration(v);
+        case 'text':
+            return model.texts[v];
+        case 'lane':
+            return model.lanes[v] ? model.lanes[v].name : '?';
+        case 'flag':
+            return v ? 'yes' : '';
+        default:
+            return String(v);
     }
 }

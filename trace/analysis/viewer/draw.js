@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Painting tracks. The idea to hold: a pixel column that one interval fills is part of a plain band; a
- * column that several share shows the shares stacked, in the same order everywhere. What is there at
- * all keeps a visible height, so that a short wait among long runs is not lost between pixels.
+ * Painting tracks. The idea to hold: a pixel column that one interval fills is part of a plain
+ * band; a column that several share shows the shares stacked, in the same order everywhere. What is
+ * there at all keeps a visible height, so that a short wait among long runs is not lost between
+ * pixels.
  *
  * All lengths here are device pixels; `p` is { ctx, width, t0, t1, ratio }.
  */
@@ -51,7 +52,7 @@ function stackColumn(batch, out, order, part, x, y, h, least) {
     const heights = [];
     for (const slot of order) {
         const share = out[slot];
-        heights.push(share > 0 ? Math.max(least, Math.round(share / part * h)) : 0);
+        heights.push(share > 0 ? Math.max(least, Math.round((share / part) * h)) : 0);
         used += heights[heights.length - 1];
         if (share > 0 && (largest < 0 || share > out[order[largest]])) {
             largest = heights.length - 1;
@@ -81,8 +82,9 @@ function stackColumn(batch, out, order, part, x, y, h, least) {
 }
 
 /*
- * Where one long interval ends or begins in the pixel x, the pixel goes whole to whoever has most of it,
- * so that bands have plain edges: the interval's index, NOBODY, or MIXED when there is more in it.
+ * Where one long interval ends or begins in the pixel x, the pixel goes whole to whoever has most
+ * of it, so that bands have plain edges: the interval's index, NOBODY, or MIXED when there is more
+ * in it.
  */
 const NOBODY = -1;
 const MIXED = -2;
@@ -220,8 +222,15 @@ function paintState(p, track, y, h) {
             continue;
         }
         const why = [name, app.model.texts[track.reason[i]]].filter(Boolean).join(' \u00b7 ');
-        bandText(p, [`${why} \u00b7 ${duration(track.end[i] - track.start[i])}`, why, name],
-                 x, w, y, h, inkOn(stateColour(name)));
+        bandText(
+            p,
+            [`${why} \u00b7 ${duration(track.end[i] - track.start[i])}`, why, name],
+            x,
+            w,
+            y,
+            h,
+            inkOn(stateColour(name)),
+        );
     }
 }
 
@@ -230,12 +239,21 @@ function paintSpans(p, track, y, h) {
     setFont(p, Math.min(10.5, h / p.ratio - 1.5));
     for (const [i, x, w] of labels) {
         const name = track.names[track.cls[i]];
-        bandText(p, [`${name} \u00b7 ${duration(track.end[i] - track.start[i])}`, name], x, w, y, h,
-                 inkOn(classColour(track, track.cls[i])));
+        bandText(
+            p,
+            [`${name} \u00b7 ${duration(track.end[i] - track.start[i])}`, name],
+            x,
+            w,
+            y,
+            h,
+            inkOn(classColour(track, track.cls[i])),
+        );
     }
 }
 
-/* Moments: a line each; where several fall on one pixel, taller with their number, colours stacked. */
+/*
+ * Moments: a line each; where several fall on one pixel, taller with their number, colours stacked.
+ */
 function paintMarks(p, track, y, h) {
     const part = (p.t1 - p.t0) / p.width;
     const batch = new Batch(track.slots);
@@ -280,14 +298,16 @@ function paintLosses(p, row, y, h) {
         if (loss.source !== row.lane.source || (loss.lane >= 0 && loss.lane !== row.lane.index)) {
             continue;
         }
-        const x0 = (loss.begin - p.t0) / (p.t1 - p.t0) * p.width;
-        const x1 = Math.max((loss.end - p.t0) / (p.t1 - p.t0) * p.width, x0 + 3 * p.ratio);
+        const x0 = ((loss.begin - p.t0) / (p.t1 - p.t0)) * p.width;
+        const x1 = Math.max(((loss.end - p.t0) / (p.t1 - p.t0)) * p.width, x0 + 3 * p.ratio);
         if (x1 < 0 || x0 > p.width) {
             continue;
         }
         const a = Math.max(0, Math.floor(x0));
         const b = Math.min(p.width, Math.ceil(x1));
-        /* What the trace says of this time is what was so before: it must not look like knowledge. */
+        /*
+         * What the trace says of this time is what was so before: it must not look like knowledge.
+         */
         ctx.fillStyle = theme.css.empty;
         ctx.globalAlpha = 0.86;
         ctx.fillRect(a, y, b - a, h);

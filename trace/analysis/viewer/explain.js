@@ -19,8 +19,11 @@ function arrowNear(x, y, top) {
         for (let q = 0; q <= 1; q += 0.05) {
             const r = 1 - q;
             const bx = s.x1 * (r ** 3 + 3 * r * r * q) + s.x2 * (q ** 3 + 3 * r * q * q);
-            const by = r ** 3 * s.y1 + 3 * r * r * q * (s.y1 + bend) + 3 * r * q * q * (s.y2 - bend)
-                + q ** 3 * s.y2;
+            const by =
+                r ** 3 * s.y1 +
+                3 * r * r * q * (s.y1 + bend) +
+                3 * r * q * q * (s.y2 - bend) +
+                q ** 3 * s.y2;
             const d = (bx - x) ** 2 + (by - y) ** 2;
             if (d < distance) {
                 distance = d;
@@ -57,7 +60,12 @@ function itemAt(track, x) {
         return { i };
     }
     for (const j of [i - 1, i]) {
-        if (j >= 0 && j < track.n && track.start[j] < t + NEAR * part && track.end[j] > t - NEAR * part) {
+        if (
+            j >= 0 &&
+            j < track.n &&
+            track.start[j] < t + NEAR * part &&
+            track.end[j] > t - NEAR * part
+        ) {
             return { i: j };
         }
     }
@@ -78,8 +86,12 @@ function hit(x, y) {
     }
     found.row = row;
     for (const loss of app.model.losses) {
-        if (found.t >= loss.begin && found.t <= loss.end && loss.source === row.lane.source
-            && (loss.lane < 0 || loss.lane === row.lane.index)) {
+        if (
+            found.t >= loss.begin &&
+            found.t <= loss.end &&
+            loss.source === row.lane.source &&
+            (loss.lane < 0 || loss.lane === row.lane.index)
+        ) {
             found.loss = loss;
         }
     }
@@ -117,7 +129,10 @@ function describeItem(track, i) {
         rows.push(['on', lane.name]);
         const before = i > 0 ? track.names[track.cls[i - 1]] : '';
         const after = i + 1 < track.n ? track.names[track.cls[i + 1]] : '';
-        rows.push(['before, after', [before, after].map((s) => s || 'nothing recorded').join(', ')]);
+        rows.push([
+            'before, after',
+            [before, after].map((s) => s || 'nothing recorded').join(', '),
+        ]);
         if (i + 1 < track.n) {
             rows.push(['left because', model.texts[track.reason[i + 1]]]);
         }
@@ -144,14 +159,22 @@ function describeItem(track, i) {
         rows.push(['virtual time', 'not recorded']);
     }
     if (track.kind === 'state') {
-        const flags = ['began before the trace', 'not over when the trace ended', 'events were lost in it']
-            .filter((_, bit) => track.flags[i] & (1 << bit));
+        const flags = [
+            'began before the trace',
+            'not over when the trace ended',
+            'events were lost in it',
+        ].filter((_, bit) => track.flags[i] & (1 << bit));
         if (flags.length) {
             rows.push(['note', flags.join('; ')]);
         }
     }
-    return { title: name || '(no name)', colour: classColour(track, track.cls[i]), rows,
-             t0: track.start[i], t1: track.end[i] };
+    return {
+        title: name || '(no name)',
+        colour: classColour(track, track.cls[i]),
+        rows,
+        t0: track.start[i],
+        t1: track.end[i],
+    };
 }
 
 function describeKick(k) {
@@ -160,17 +183,28 @@ function describeKick(k) {
     const taken = kicks.taken[k];
     const from = kicks.from[k] ? laneName(kicks.from[k] - 1) : 'an unknown thread';
     return {
-        title: state === 'halted' ? 'wake-up' : 'kick', colour: theme.css.arrow,
+        title: state === 'halted' ? 'wake-up' : 'kick',
+        colour: theme.css.arrow,
         rows: [
-            ['from', from], ['to', laneName(kicks.to[k] - 1)],
+            ['from', from],
+            ['to', laneName(kicks.to[k] - 1)],
             ['cause', app.model.texts[kicks.cause[k]]],
             ['target was', state],
-            ['took effect', Number.isNaN(taken) ? 'not within the trace'
-                : taken === 0 ? 'at once: it was out of guest code' : `after ${duration(taken)}`],
-            ...(kicks.merged[k] ? [['note', 'an earlier kick was under way; both were taken at once']] : []),
+            [
+                'took effect',
+                Number.isNaN(taken)
+                    ? 'not within the trace'
+                    : taken === 0
+                      ? 'at once: it was out of guest code'
+                      : `after ${duration(taken)}`,
+            ],
+            ...(kicks.merged[k]
+                ? [['note', 'an earlier kick was under way; both were taken at once']]
+                : []),
             ['sent', clockText(kicks.sent[k], 1)],
         ],
-        t0: kicks.sent[k], t1: kicks.sent[k] + (taken || 0),
+        t0: kicks.sent[k],
+        t1: kicks.sent[k] + (taken || 0),
     };
 }
 
@@ -189,16 +223,31 @@ function describeMix(track, x) {
     const order = Array.from(n.keys()).filter((c) => n[c] > 0);
     const weight = (c) => (track.kind === 'state' ? out[track.slot[c]] : n[c]);
     order.sort((a, b) => weight(b) - weight(a));
-    const rows = order.slice(0, 6).map((c) => [track.names[c], track.kind === 'state'
-        ? `${percent(out[track.slot[c]], t1 - t0)}, ${count(n[c])}\u00d7` : `${count(n[c])}\u00d7`]);
+    const rows = order
+        .slice(0, 6)
+        .map((c) => [
+            track.names[c],
+            track.kind === 'state'
+                ? `${percent(out[track.slot[c]], t1 - t0)}, ${count(n[c])}\u00d7`
+                : `${count(n[c])}\u00d7`,
+        ]);
     if (order.length > 6) {
         rows.push(['\u2026', `${order.length - 6} more`]);
     }
-    const mix = track.kind === 'mark' ? []
-        : Array.from(out.keys()).filter((s) => out[s] > 0)
-            .map((s) => [slotColour(track, s), out[s] / (t1 - t0)]);
-    return { title: `${count(total)} ${track.kind === 'mark' ? 'moments' : 'intervals'} in ${duration(t1 - t0)}`,
-             colour: null, rows, mix, t0, t1 };
+    const mix =
+        track.kind === 'mark'
+            ? []
+            : Array.from(out.keys())
+                  .filter((s) => out[s] > 0)
+                  .map((s) => [slotColour(track, s), out[s] / (t1 - t0)]);
+    return {
+        title: `${count(total)} ${track.kind === 'mark' ? 'moments' : 'intervals'} in ${duration(t1 - t0)}`,
+        colour: null,
+        rows,
+        mix,
+        t0,
+        t1,
+    };
 }
 
 function describe(h) {
@@ -212,7 +261,11 @@ function describe(h) {
 }
 
 function descriptionList(d) {
-    return el('dl', {}, d.rows.map(([k, v]) => [el('dt', {}, k), el('dd', {}, v)]));
+    return el(
+        'dl',
+        {},
+        d.rows.map(([k, v]) => [el('dt', {}, k), el('dd', {}, v)]),
+    );
 }
 
 function showTip(h, clientX, clientY) {
@@ -224,15 +277,30 @@ function showTip(h, clientX, clientY) {
     }
     tip.textContent = '';
     if (h.loss) {
-        tip.append(el('b', {}, swatch(theme.css.lost), `${count(h.loss.count)} events lost`),
-                   el('div', { class: 'soft' }, `within ${duration(h.loss.end - h.loss.begin)}: `
-                       + 'what happened here the trace cannot say'));
+        tip.append(
+            el('b', {}, swatch(theme.css.lost), `${count(h.loss.count)} events lost`),
+            el(
+                'div',
+                { class: 'soft' },
+                `within ${duration(h.loss.end - h.loss.begin)}: ` +
+                    'what happened here the trace cannot say',
+            ),
+        );
     }
     if (d) {
         tip.append(el('b', {}, d.colour ? swatch(d.colour) : null, d.title));
         if (d.mix && d.mix.length) {
-            tip.append(el('div', { class: 'mix' }, d.mix.map(([colour, share]) => el('i', {
-                style: { background: colour, width: `${100 * share}%` } }))));
+            tip.append(
+                el(
+                    'div',
+                    { class: 'mix' },
+                    d.mix.map(([colour, share]) =>
+                        el('i', {
+                            style: { background: colour, width: `${100 * share}%` },
+                        }),
+                    ),
+                ),
+            );
         }
         tip.append(descriptionList(d));
     }
@@ -258,13 +326,28 @@ function drawDetail() {
     const pane = $('detail');
     pane.textContent = '';
     if (!app.selected) {
-        pane.append(el('p', { class: 'soft' }, 'Click an interval, a moment or an arrow: what it was, why, '
-            + 'and for how long stands here. Drag across the lanes for the statistics of a range.'));
+        pane.append(
+            el(
+                'p',
+                { class: 'soft' },
+                'Click an interval, a moment or an arrow: what it was, why, ' +
+                    'and for how long stands here. Drag across the lanes for the statistics of a range.',
+            ),
+        );
         return;
     }
-    const d = app.selected.track ? describeItem(app.selected.track, app.selected.i)
+    const d = app.selected.track
+        ? describeItem(app.selected.track, app.selected.i)
         : describeKick(app.selected.kick);
-    pane.append(el('h2', {}, swatch(d.colour), d.title), descriptionList(d),
-                el('p', {}, el('button', { onclick: () => showSpan(d.t0, d.t1) }, 'Zoom to it'), ' ',
-                   el('button', { onclick: () => select(null) }, 'Close')));
+    pane.append(
+        el('h2', {}, swatch(d.colour), d.title),
+        descriptionList(d),
+        el(
+            'p',
+            {},
+            el('button', { onclick: () => showSpan(d.t0, d.t1) }, 'Zoom to it'),
+            ' ',
+            el('button', { onclick: () => select(null) }, 'Close'),
+        ),
+    );
 }

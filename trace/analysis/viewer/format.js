@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Numbers for people, and the few helpers for making elements. The idea to hold: text from the trace
- * only ever becomes text nodes, so a task named like a tag is shown, not obeyed.
+ * Numbers for people, and the few helpers for making elements. The idea to hold: text from the
+ * trace only ever becomes text nodes, so a task named like a tag is shown, not obeyed.
  */
 
 /* 1234567 -> "1.235 ms": four digits are what one can compare. */
@@ -13,7 +13,11 @@ function duration(ns) {
     if (size < 1000) {
         return `${Math.round(ns)} ns`;
     }
-    for (const [unit, scale] of [['\u00b5s', 1e3], ['ms', 1e6], ['s', 1e9]]) {
+    for (const [unit, scale] of [
+        ['\u00b5s', 1e3],
+        ['ms', 1e6],
+        ['s', 1e9],
+    ]) {
         const v = ns / scale;
         if (Math.abs(v) < 999.95 || unit === 's') {
             return `${v.toFixed(Math.abs(v) < 10 ? 3 : Math.abs(v) < 100 ? 2 : 1)} ${unit}`;
@@ -36,13 +40,15 @@ function percent(part, whole) {
     if (whole <= 0 || part <= 0) {
         return '0%';
     }
-    const p = 100 * part / whole;
+    const p = (100 * part) / whole;
     return p < 0.01 ? '<0.01%' : `${p.toFixed(p < 10 ? 2 : 1)}%`;
 }
 
 /* The q-th part (0..1) of sorted numbers, by the nearest rank. */
 function quantile(sorted, q) {
-    return sorted.length ? sorted[Math.min(sorted.length - 1, Math.ceil(q * sorted.length) - 1)] : NaN;
+    return sorted.length
+        ? sorted[Math.min(sorted.length - 1, Math.ceil(q * sorted.length) - 1)]
+        : NaN;
 }
 
 function el(tag, attributes, ...children) {

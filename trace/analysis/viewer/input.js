@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Hands on the picture: wheel, drags, keys. The idea to hold: whatever a mouse can do a key can do, and
- * KEYS is the one list of them: what it does and what the help shows.
+ * Hands on the picture: wheel, drags, keys. The idea to hold: whatever a mouse can do a key can do,
+ * and KEYS is the one list of them: what it does and what the help shows.
  */
 
 const DRAG = 3; /* CSS pixels before a press is a drag */
@@ -55,7 +55,9 @@ function zoomToChosen() {
         const { t0, t1 } = app.range;
         setView(t0, t1, { glide: true });
     } else if (app.selected) {
-        const d = app.selected.track ? describeItem(app.selected.track, app.selected.i) : describeKick(app.selected.kick);
+        const d = app.selected.track
+            ? describeItem(app.selected.track, app.selected.i)
+            : describeKick(app.selected.kick);
         showSpan(d.t0, d.t1);
     }
 }
@@ -103,42 +105,102 @@ function showHelp() {
     dialog.textContent = '';
     const item = (k, d) => [el('dt', {}, k), el('dd', {}, d)];
     dialog.append(
-        el('h2', {}, 'Keys'), el('dl', {}, KEYS.filter((k) => k.help).map((k) => item(k.show, k.help))),
-        el('h2', {}, 'Mouse'), el('dl', {}, [
-            item('wheel', 'zoom at the pointer'), item('Shift+wheel', 'pan'), item('drag', 'select a range'),
-            item('Shift+drag', 'pan (also the middle button)'), item('double-click', 'zoom to what is under it'),
-            item('click', 'what was it: details'), item('wheel on names', 'scroll the lanes'),
+        el('h2', {}, 'Keys'),
+        el(
+            'dl',
+            {},
+            KEYS.filter((k) => k.help).map((k) => item(k.show, k.help)),
+        ),
+        el('h2', {}, 'Mouse'),
+        el('dl', {}, [
+            item('wheel', 'zoom at the pointer'),
+            item('Shift+wheel', 'pan'),
+            item('drag', 'select a range'),
+            item('Shift+drag', 'pan (also the middle button)'),
+            item('double-click', 'zoom to what is under it'),
+            item('click', 'what was it: details'),
+            item('wheel on names', 'scroll the lanes'),
             item('drag above', 'in the minimap: move the view'),
         ]),
-        el('h2', {}, 'Search'), el('dl', {}, [
-            item('mmio', 'any name, reason, cause'), item('dur>1ms', 'longer (or <, shorter) than'),
-            item('cpu:1', 'on one vCPU'), item('state:halted', 'by state; reason:wfi by reason'),
-            item('in:ops', 'in one sub-lane'), item('@1.25s', 'go to a time'),
+        el('h2', {}, 'Search'),
+        el('dl', {}, [
+            item('mmio', 'any name, reason, cause'),
+            item('dur>1ms', 'longer (or <, shorter) than'),
+            item('cpu:1', 'on one vCPU'),
+            item('state:halted', 'by state; reason:wfi by reason'),
+            item('in:ops', 'in one sub-lane'),
+            item('@1.25s', 'go to a time'),
         ]),
-        el('button', { onclick: () => dialog.close() }, 'Close'));
+        el('button', { onclick: () => dialog.close() }, 'Close'),
+    );
     dialog.showModal();
 }
 
 const KEYS = [
-    { keys: ['ArrowLeft', 'a'], show: '\u2190 A', help: 'pan left', run: () => panBy(-0.2, { glide: true }) },
-    { keys: ['ArrowRight', 'd'], show: '\u2192 D', help: 'pan right', run: () => panBy(0.2, { glide: true }) },
-    { keys: ['w', '+', '='], show: 'W +', help: 'zoom in at the pointer', run: () => zoomAt(0.5, centre(), { glide: true }) },
-    { keys: ['s', '-'], show: 'S \u2212', help: 'zoom out', run: () => zoomAt(2, centre(), { glide: true }) },
+    {
+        keys: ['ArrowLeft', 'a'],
+        show: '\u2190 A',
+        help: 'pan left',
+        run: () => panBy(-0.2, { glide: true }),
+    },
+    {
+        keys: ['ArrowRight', 'd'],
+        show: '\u2192 D',
+        help: 'pan right',
+        run: () => panBy(0.2, { glide: true }),
+    },
+    {
+        keys: ['w', '+', '='],
+        show: 'W +',
+        help: 'zoom in at the pointer',
+        run: () => zoomAt(0.5, centre(), { glide: true }),
+    },
+    {
+        keys: ['s', '-'],
+        show: 'S \u2212',
+        help: 'zoom out',
+        run: () => zoomAt(2, centre(), { glide: true }),
+    },
     { keys: ['0', 'Home'], show: '0 Home', help: 'the whole trace', run: fitAll },
     { keys: ['b', 'Backspace'], show: 'B', help: 'back to the view before', run: goBack },
-    { keys: ['z', 'Enter'], show: 'Z Enter', help: 'zoom to the range or the selected event', run: zoomToChosen },
+    {
+        keys: ['z', 'Enter'],
+        show: 'Z Enter',
+        help: 'zoom to the range or the selected event',
+        run: zoomToChosen,
+    },
     { keys: ['Escape'], show: 'Esc', help: 'drop range, selection, search', run: clearChosen },
     { keys: ['ArrowUp'], show: '\u2191', help: 'the lane above', run: () => focusRow(-1) },
     { keys: ['ArrowDown'], show: '\u2193', help: 'the lane below', run: () => focusRow(1) },
-    { keys: ['.', 'shift+ArrowRight'], show: '.', help: 'next event on the lane', run: () => stepEvent(1) },
-    { keys: [',', 'shift+ArrowLeft'], show: ',', help: 'previous event on the lane', run: () => stepEvent(-1) },
-    { keys: ['e'], show: 'E', help: 'open or close the lane', run: () => app.rows[app.focus] && toggleLane(app.rows[app.focus].lane) },
+    {
+        keys: ['.', 'shift+ArrowRight'],
+        show: '.',
+        help: 'next event on the lane',
+        run: () => stepEvent(1),
+    },
+    {
+        keys: [',', 'shift+ArrowLeft'],
+        show: ',',
+        help: 'previous event on the lane',
+        run: () => stepEvent(-1),
+    },
+    {
+        keys: ['e'],
+        show: 'E',
+        help: 'open or close the lane',
+        run: () => app.rows[app.focus] && toggleLane(app.rows[app.focus].lane),
+    },
     { keys: ['shift+E'], show: 'Shift+E', help: 'open or close all lanes', run: toggleAllLanes },
     { keys: ['/'], show: '/', help: 'search', run: () => $('query').select() },
     { keys: ['n'], show: 'N', help: 'next match', run: () => stepHit(1) },
     { keys: ['shift+N'], show: 'Shift+N', help: 'previous match', run: () => stepHit(-1) },
     { keys: ['k'], show: 'K', help: 'arrows on or off', run: toggleArrows },
-    { keys: ['r'], show: 'R', help: 'what is in view as the range', run: () => setRange({ ...app.view }) },
+    {
+        keys: ['r'],
+        show: 'R',
+        help: 'what is in view as the range',
+        run: () => setRange({ ...app.view }),
+    },
     { keys: ['l'], show: 'L', help: 'longest waits', run: () => openTab('waits') },
     { keys: ['t'], show: 'T', help: 'dark or light', run: toggleTheme },
     { keys: ['?', 'shift+?'], show: '?', help: 'this list', run: showHelp },
@@ -161,7 +223,8 @@ function onKey(e) {
     if (e.target.closest('button, tr.jump') && ['Enter', ' '].includes(e.key)) {
         return;
     }
-    const name = e.shiftKey && (e.key.length > 1 || /[A-Z?]/.test(e.key)) ? `shift+${e.key}` : e.key;
+    const name =
+        e.shiftKey && (e.key.length > 1 || /[A-Z?]/.test(e.key)) ? `shift+${e.key}` : e.key;
     const key = KEYS.find((k) => k.keys.includes(name));
     if (key) {
         key.run();
@@ -179,7 +242,7 @@ function onWheel(e) {
     hideTip();
     const unit = e.deltaMode === 1 ? 18 : e.deltaMode === 2 ? 300 : 1;
     if (e.shiftKey || Math.abs(e.deltaX) > Math.abs(e.deltaY)) {
-        panBy((e.deltaX || e.deltaY) * unit / app.size.width, { flow: true });
+        panBy(((e.deltaX || e.deltaY) * unit) / app.size.width, { flow: true });
     } else if (e.altKey) {
         $('scroller').scrollTop += e.deltaY * unit;
     } else {
@@ -225,24 +288,35 @@ function dragPan(e) {
     const { t0, t1 } = app.view;
     const part = (t1 - t0) / app.size.width;
     $('stage').classList.add('pan');
-    follow(e, (f) => {
-        const by = (e.clientX - f.clientX) * part;
-        setView(t0 + by, t1 + by, { flow: true });
-    }, () => $('stage').classList.remove('pan'));
+    follow(
+        e,
+        (f) => {
+            const by = (e.clientX - f.clientX) * part;
+            setView(t0 + by, t1 + by, { flow: true });
+        },
+        () => $('stage').classList.remove('pan'),
+    );
 }
 
 function dragRange(e, onClick) {
     const begin = timeAt(place(e).x);
-    follow(e, (f) => {
-        const x = Math.max(0, Math.min(app.size.width, place(f).x));
-        const t = timeAt(x);
-        hideTip();
-        setRange({ t0: Math.max(app.model.begin, Math.min(begin, t)), t1: Math.min(app.model.end, Math.max(begin, t)) });
-    }, (f, moved) => {
-        if (!moved) {
-            onClick(f);
-        }
-    });
+    follow(
+        e,
+        (f) => {
+            const x = Math.max(0, Math.min(app.size.width, place(f).x));
+            const t = timeAt(x);
+            hideTip();
+            setRange({
+                t0: Math.max(app.model.begin, Math.min(begin, t)),
+                t1: Math.min(app.model.end, Math.max(begin, t)),
+            });
+        },
+        (f, moved) => {
+            if (!moved) {
+                onClick(f);
+            }
+        },
+    );
 }
 
 function onPress(e) {
@@ -286,7 +360,10 @@ function listenMini() {
     const canvas = $('mini-canvas');
     const at = (f) => {
         const box = canvas.getBoundingClientRect();
-        return app.model.begin + (app.model.end - app.model.begin) * (f.clientX - box.left) / box.width;
+        return (
+            app.model.begin +
+            ((app.model.end - app.model.begin) * (f.clientX - box.left)) / box.width
+        );
     };
     canvas.addEventListener('pointerdown', (e) => {
         const width = app.view.t1 - app.view.t0;
@@ -295,25 +372,45 @@ function listenMini() {
         const grip = inside ? t - app.view.t0 : width / 2;
         if (width > (app.model.end - app.model.begin) * 0.98) {
             /* Nothing to move yet: a drag chooses the view. */
-            follow(e, (f) => setView(Math.min(t, at(f)), Math.max(t, at(f)), { flow: true }), () => {});
+            follow(
+                e,
+                (f) => setView(Math.min(t, at(f)), Math.max(t, at(f)), { flow: true }),
+                () => {},
+            );
             return;
         }
         setView(t - grip, t - grip + width, { flow: true });
-        follow(e, (f) => setView(at(f) - grip, at(f) - grip + width, { flow: true }), () => {});
+        follow(
+            e,
+            (f) => setView(at(f) - grip, at(f) - grip + width, { flow: true }),
+            () => {},
+        );
     });
-    canvas.addEventListener('wheel', (e) => {
-        e.preventDefault();
-        zoomAt(1.0018 ** Math.max(-400, Math.min(400, e.deltaY)), (app.view.t0 + app.view.t1) / 2, { flow: true });
-    }, { passive: false });
+    canvas.addEventListener(
+        'wheel',
+        (e) => {
+            e.preventDefault();
+            zoomAt(
+                1.0018 ** Math.max(-400, Math.min(400, e.deltaY)),
+                (app.view.t0 + app.view.t1) / 2,
+                { flow: true },
+            );
+        },
+        { passive: false },
+    );
 }
 
 function listenSplitter() {
     $('splitter').addEventListener('pointerdown', (e) => {
         const height = $('panel').getBoundingClientRect().height;
-        follow(e, (f) => {
-            const h = Math.max(60, Math.min(innerHeight - 280, height + e.clientY - f.clientY));
-            document.documentElement.style.setProperty('--panel-height', `${h}px`);
-        }, () => {});
+        follow(
+            e,
+            (f) => {
+                const h = Math.max(60, Math.min(innerHeight - 280, height + e.clientY - f.clientY));
+                document.documentElement.style.setProperty('--panel-height', `${h}px`);
+            },
+            () => {},
+        );
     });
 }
 

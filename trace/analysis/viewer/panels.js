@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * The legend, the tables below the picture, and the status line. The idea to hold: every table is about
- * one stretch of time, the selected range or else what is in view, and says which.
+ * The legend, the tables below the picture, and the status line. The idea to hold: every table is
+ * about one stretch of time, the selected range or else what is in view, and says which.
  */
 
 const TABS = [
-    ['range', 'Time per state'], ['waits', 'Longest waits'], ['latency', 'Wake-ups and kicks'],
-    ['names', 'Sub-lanes'], ['found', 'Search results'], ['trace', 'Trace'],
+    ['range', 'Time per state'],
+    ['waits', 'Longest waits'],
+    ['latency', 'Wake-ups and kicks'],
+    ['names', 'Sub-lanes'],
+    ['found', 'Search results'],
+    ['trace', 'Trace'],
 ];
 const MAX_ROWS = 100;
 
@@ -21,11 +25,13 @@ function stretchName() {
 
 /* Nanoseconds per state of each vCPU within [t0, t1). */
 function stateTimes(t0, t1) {
-    return app.model.lanes.filter((l) => l.state).map((lane) => {
-        const out = new Float64Array(app.model.states.length);
-        shares(lane.state, t0, t1, out);
-        return { lane, ns: out, n: counts(lane.state, t0, t1, out.length) };
-    });
+    return app.model.lanes
+        .filter((l) => l.state)
+        .map((lane) => {
+            const out = new Float64Array(app.model.states.length);
+            shares(lane.state, t0, t1, out);
+            return { lane, ns: out, n: counts(lane.state, t0, t1, out.length) };
+        });
 }
 
 /* How much of [t0, t1) the lane's recorder lost events in. */
@@ -44,23 +50,52 @@ function lostTime(lane, t0, t1) {
 }
 
 function legendEntry(name) {
-    return el('button', {
-        class: 'chip', 'data-state': name, 'aria-pressed': 'true',
-        title: `${name}: ${STATE_STYLE[name].about}. Click to hide or show; double-click for it alone`,
-        onclick: () => toggleState(name), ondblclick: () => soloState(name),
-    }, swatch('transparent'), el('span', {}, name), el('span', { class: 'share' }));
+    return el(
+        'button',
+        {
+            class: 'chip',
+            'data-state': name,
+            'aria-pressed': 'true',
+            title: `${name}: ${STATE_STYLE[name].about}. Click to hide or show; double-click for it alone`,
+            onclick: () => toggleState(name),
+            ondblclick: () => soloState(name),
+        },
+        swatch('transparent'),
+        el('span', {}, name),
+        el('span', { class: 'share' }),
+    );
 }
 
 function buildLegend() {
-    const ever = (name) => app.model.lanes.some((l) => l.sums && l.sums[app.model.states.indexOf(name)] > 0);
-    $('legend').append(...STACK.filter((n) => app.model.states.includes(n) && (n !== 'unknown' || ever(n)))
-        .map(legendEntry));
+    const ever = (name) =>
+        app.model.lanes.some((l) => l.sums && l.sums[app.model.states.indexOf(name)] > 0);
+    $('legend').append(
+        ...STACK.filter((n) => app.model.states.includes(n) && (n !== 'unknown' || ever(n))).map(
+            legendEntry,
+        ),
+    );
     if (app.model.kicks.n) {
-        const key = (css, dashed, text, title) => el('span', { class: 'key', title },
-            el('i', { class: dashed ? 'dashed' : '', style: { borderColor: `var(--${css})` } }), text);
+        const key = (css, dashed, text, title) =>
+            el(
+                'span',
+                { class: 'key', title },
+                el('i', { class: dashed ? 'dashed' : '', style: { borderColor: `var(--${css})` } }),
+                text,
+            );
         $('keys-of-arrows').append(
-            key('arrow', false, 'kick', 'from who kicked, when it was sent, to whom, when it took effect'),
-            key('accent', false, 'wake-up', 'a kick that met a halted vCPU; dashed where it was merged with an earlier one'));
+            key(
+                'arrow',
+                false,
+                'kick',
+                'from who kicked, when it was sent, to whom, when it took effect',
+            ),
+            key(
+                'accent',
+                false,
+                'wake-up',
+                'a kick that met a halted vCPU; dashed where it was merged with an earlier one',
+            ),
+        );
     }
 }
 
@@ -83,7 +118,8 @@ function drawLegend() {
         const s = app.model.states.indexOf(name);
         const ever = app.model.lanes.some((l) => l.sums && l.sums[s] > 0);
         chip.querySelector('.swatch').style.background = stateColour(name);
-        chip.querySelector('.share').textContent = ever && times[s] > 0 ? percent(times[s], whole) : '';
+        chip.querySelector('.share').textContent =
+            ever && times[s] > 0 ? percent(times[s], whole) : '';
         chip.classList.toggle('off', app.hidden.has(name));
         chip.classList.toggle('never', !ever);
         chip.setAttribute('aria-pressed', String(!app.hidden.has(name)));
@@ -109,34 +145,94 @@ function soloState(name) {
 const TEXT_COLUMNS = ['what', 'where', 'why', 'name', 'from', 'to'];
 
 function table(head, rows) {
-    return el('table', {}, el('thead', {}, el('tr', {}, head.map((h) => el('th', {
-        scope: 'col', class: TEXT_COLUMNS.includes(h) ? 'left' : '' }, h)))),
-              el('tbody', {}, rows));
+    return el(
+        'table',
+        {},
+        el(
+            'thead',
+            {},
+            el(
+                'tr',
+                {},
+                head.map((h) =>
+                    el(
+                        'th',
+                        {
+                            scope: 'col',
+                            class: TEXT_COLUMNS.includes(h) ? 'left' : '',
+                        },
+                        h,
+                    ),
+                ),
+            ),
+        ),
+        el('tbody', {}, rows),
+    );
 }
 
 function rangeTable() {
     const { t0, t1 } = stretch();
     const times = stateTimes(t0, t1);
-    const cell = (ns, whole, n) => el('td', { 'data-ns': String(Math.round(ns)) }, ns > 0 || n > 0
-        ? [duration(ns), el('span', { class: 'pct' }, percent(ns, whole))] : '\u2013');
+    if (!times.length) {
+        return el('p', { class: 'soft' }, 'The trace holds no vCPU states (event cpus:vcpu_state).');
+    }
+    const cell = (ns, whole, n) =>
+        el(
+            'td',
+            { 'data-ns': String(Math.round(ns)) },
+            ns > 0 || n > 0
+                ? [duration(ns), el('span', { class: 'pct' }, percent(ns, whole))]
+                : '\u2013',
+        );
     const rows = STACK.map((name) => [name, app.model.states.indexOf(name)])
         .filter(([, s]) => s >= 0 && times.some((t) => t.ns[s] > 0 || t.n[s] > 0))
-        .map(([name, s]) => el('tr', { 'data-state': name },
-            el('td', {}, swatch(stateColour(name)), name),
-            times.map((t) => [cell(t.ns[s], t1 - t0, t.n[s]), el('td', { class: 'soft' }, `${count(t.n[s])}\u00d7`)])));
-    rows.push(el('tr', { class: 'sum' }, el('td', {}, 'recorded'), times.map((t) => [
-        cell(t.ns.reduce((a, b) => a + b, 0), t1 - t0, 1),
-        el('td', { class: 'soft' }, `${count(t.n.reduce((a, b) => a + b, 0))}\u00d7`)])));
+        .map(([name, s]) =>
+            el(
+                'tr',
+                { 'data-state': name },
+                el('td', {}, swatch(stateColour(name)), name),
+                times.map((t) => [
+                    cell(t.ns[s], t1 - t0, t.n[s]),
+                    el('td', { class: 'soft' }, `${count(t.n[s])}\u00d7`),
+                ]),
+            ),
+        );
+    rows.push(
+        el(
+            'tr',
+            { class: 'sum' },
+            el('td', {}, 'recorded'),
+            times.map((t) => [
+                cell(
+                    t.ns.reduce((a, b) => a + b, 0),
+                    t1 - t0,
+                    1,
+                ),
+                el('td', { class: 'soft' }, `${count(t.n.reduce((a, b) => a + b, 0))}\u00d7`),
+            ]),
+        ),
+    );
     const lost = times.map(({ lane }) => lostTime(lane, t0, t1));
     if (lost.some((v) => v > 0)) {
-        rows.push(el('tr', { title: 'What is counted above for this time is what was so before it' },
-            el('td', { class: 'soft' }, 'in it: events lost'),
-            lost.map((v) => [el('td', {}, duration(v)), el('td')])));
+        rows.push(
+            el(
+                'tr',
+                { title: 'What is counted above for this time is what was so before it' },
+                el('td', { class: 'soft' }, 'in it: events lost'),
+                lost.map((v) => [el('td', {}, duration(v)), el('td')]),
+            ),
+        );
     }
     const vt = times.map(({ lane }) => virtualSpan(lane, t0, t1));
     if (vt.some((v) => !Number.isNaN(v))) {
-        rows.push(el('tr', {}, el('td', { class: 'soft' }, 'virtual time'), vt.map((v) => [
-            el('td', {}, Number.isNaN(v) ? '\u2013' : duration(v)), el('td')])));
+        rows.push(
+            el(
+                'tr',
+                {},
+                el('td', { class: 'soft' }, 'virtual time'),
+                vt.map((v) => [el('td', {}, Number.isNaN(v) ? '\u2013' : duration(v)), el('td')]),
+            ),
+        );
     }
     return table(['state', ...times.flatMap((t) => [t.lane.name, ''])], rows);
 }
@@ -157,13 +253,22 @@ function longestWaits(which) {
         if (!track) {
             continue;
         }
-        const wanted = track.names.map((n) => (which === 'waits' ? WAIT_STATES.includes(n) : n === which));
+        const wanted = track.names.map((n) =>
+            which === 'waits' ? WAIT_STATES.includes(n) : n === which,
+        );
         const to = firstFrom(track, t1);
         for (let i = firstAfter(track, t0); i < to; i++) {
             if (wanted[track.cls[i]]) {
-                keep({ track, i, t: track.start[i], time: track.end[i] - track.start[i], lane,
-                       what: track.names[track.cls[i]], why: app.model.texts[track.reason[i]],
-                       colour: classColour(track, track.cls[i]) });
+                keep({
+                    track,
+                    i,
+                    t: track.start[i],
+                    time: track.end[i] - track.start[i],
+                    lane,
+                    what: track.names[track.cls[i]],
+                    why: app.model.texts[track.reason[i]],
+                    colour: classColour(track, track.cls[i]),
+                });
             }
         }
     }
@@ -172,9 +277,15 @@ function longestWaits(which) {
             const kicks = app.model.kicks;
             if (kicks.taken[k] > 0) {
                 const wake = app.model.states[kicks.state[k]] === 'halted';
-                keep({ kick: k, t: kicks.sent[k], time: kicks.taken[k], colour: theme.css.arrow,
-                       lane: app.model.lanes[kicks.to[k] - 1], what: wake ? 'wake-up' : 'kick under way',
-                       why: app.model.texts[kicks.cause[k]] });
+                keep({
+                    kick: k,
+                    t: kicks.sent[k],
+                    time: kicks.taken[k],
+                    colour: theme.css.arrow,
+                    lane: app.model.lanes[kicks.to[k] - 1],
+                    what: wake ? 'wake-up' : 'kick under way',
+                    why: app.model.texts[kicks.cause[k]],
+                });
             }
         }
     }
@@ -182,26 +293,63 @@ function longestWaits(which) {
 }
 
 function waitsTable() {
-    const kinds = ['waits', 'kicks', ...WAIT_STATES, 'halted', 'device', 'exclusive', 'unknown']
-        .filter((k) => k === 'waits' || k === 'kicks'
-            || app.model.lanes.some((l) => l.sums && l.sums[app.model.states.indexOf(k)] > 0));
+    const kinds = [
+        'waits',
+        'kicks',
+        ...WAIT_STATES,
+        'halted',
+        'device',
+        'exclusive',
+        'unknown',
+    ].filter(
+        (k) =>
+            k === 'waits' ||
+            k === 'kicks' ||
+            app.model.lanes.some((l) => l.sums && l.sums[app.model.states.indexOf(k)] > 0),
+    );
     app.waitKind = kinds.includes(app.waitKind) ? app.waitKind : 'waits';
     const waits = longestWaits(app.waitKind);
-    const bar = el('p', { style: { margin: '0 0 4px' } }, kinds.map((k) => [el('button', {
-        'aria-pressed': String(k === app.waitKind),
-        onclick: () => {
-            app.waitKind = k;
-            redraw('panel');
-        },
-    }, k === 'waits' ? 'all waits' : k), ' ']));
-    const rows = waits.map((w, n) => el('tr', { class: 'jump', tabindex: 0, onclick: () => jumpTo(w),
-                                               onkeydown: (e) => e.key === 'Enter' && jumpTo(w) },
-        el('td', {}, String(n + 1)), el('td', {}, duration(w.time)),
-        el('td', { class: 'left' }, swatch(w.colour), w.what),
-        el('td', { class: 'left' }, w.lane ? w.lane.name : '?'), el('td', { class: 'left' }, w.why),
-        el('td', {}, clockText(w.t, 1000))));
-    return [bar, waits.length ? table(['', 'time', 'what', 'where', 'why', 'at'], rows)
-        : el('p', { class: 'soft' }, 'Nothing of the kind in this stretch.')];
+    const bar = el(
+        'p',
+        { style: { margin: '0 0 4px' } },
+        kinds.map((k) => [
+            el(
+                'button',
+                {
+                    'aria-pressed': String(k === app.waitKind),
+                    onclick: () => {
+                        app.waitKind = k;
+                        redraw('panel');
+                    },
+                },
+                k === 'waits' ? 'all waits' : k,
+            ),
+            ' ',
+        ]),
+    );
+    const rows = waits.map((w, n) =>
+        el(
+            'tr',
+            {
+                class: 'jump',
+                tabindex: 0,
+                onclick: () => jumpTo(w),
+                onkeydown: (e) => e.key === 'Enter' && jumpTo(w),
+            },
+            el('td', {}, String(n + 1)),
+            el('td', {}, duration(w.time)),
+            el('td', { class: 'left' }, swatch(w.colour), w.what),
+            el('td', { class: 'left' }, w.lane ? w.lane.name : '?'),
+            el('td', { class: 'left' }, w.why),
+            el('td', {}, clockText(w.t, 1000)),
+        ),
+    );
+    return [
+        bar,
+        waits.length
+            ? table(['', 'time', 'what', 'where', 'why', 'at'], rows)
+            : el('p', { class: 'soft' }, 'Nothing of the kind in this stretch.'),
+    ];
 }
 
 function jumpTo(w) {
@@ -217,7 +365,16 @@ function jumpTo(w) {
 function latencyRow(name, values) {
     values.sort();
     const q = (p) => el('td', {}, values.length ? duration(quantile(values, p)) : '\u2013');
-    return el('tr', {}, el('td', {}, name), el('td', {}, count(values.length)), q(0.5), q(0.9), q(0.99), q(1));
+    return el(
+        'tr',
+        {},
+        el('td', {}, name),
+        el('td', {}, count(values.length)),
+        q(0.5),
+        q(0.9),
+        q(0.99),
+        q(1),
+    );
 }
 
 function latencyTables() {
@@ -241,26 +398,52 @@ function latencyTables() {
             put(groups.cause, app.model.texts[kicks.cause[k]], kicks.taken[k]);
         }
     }
-    const sorted = (map) => [...map].sort((a, b) => a[0].localeCompare(b[0]))
-        .map(([name, values]) => latencyRow(name, Float64Array.from(values)));
+    const sorted = (map) =>
+        [...map]
+            .sort((a, b) => a[0].localeCompare(b[0]))
+            .map(([name, values]) => latencyRow(name, Float64Array.from(values)));
     const head = ['', 'number', 'median', '90 %', '99 %', 'longest'];
     const why = (causes) => {
         const n = new Map();
         causes.forEach((c) => n.set(c, (n.get(c) || 0) + 1));
-        return [...n].sort((a, b) => b[1] - a[1]).map(([c, m]) => `${c} ${count(m)}`).join(', ');
+        return [...n]
+            .sort((a, b) => b[1] - a[1])
+            .map(([c, m]) => `${c} ${count(m)}`)
+            .join(', ');
     };
-    const who = [...matrix].sort((a, b) => b[1].length - a[1].length).map(([key, causes]) => {
-        const [from, to] = key.split('\n');
-        return el('tr', {}, el('td', {}, from), el('td', { class: 'left' }, to),
-                  el('td', {}, count(causes.length)), el('td', { class: 'left' }, why(causes)));
-    });
+    const who = [...matrix]
+        .sort((a, b) => b[1].length - a[1].length)
+        .map(([key, causes]) => {
+            const [from, to] = key.split('\n');
+            return el(
+                'tr',
+                {},
+                el('td', {}, from),
+                el('td', { class: 'left' }, to),
+                el('td', {}, count(causes.length)),
+                el('td', { class: 'left' }, why(causes)),
+            );
+        });
     if (!who.length) {
         return el('p', { class: 'soft' }, 'No kick in this stretch.');
     }
-    return el('div', { class: 'side' },
-        el('div', {}, el('h3', {}, 'A halted vCPU was kicked: until it left "halted"'), table(head, sorted(groups.wake))),
-        el('div', {}, el('h3', {}, 'A vCPU in guest code was kicked: until it left it'), table(head, sorted(groups.kick))),
-        el('div', {}, el('h3', {}, 'Who kicks whom'), table(['from', 'to', 'number', 'why'], who)));
+    return el(
+        'div',
+        { class: 'side' },
+        el(
+            'div',
+            {},
+            el('h3', {}, 'A halted vCPU was kicked: until it left "halted"'),
+            table(head, sorted(groups.wake)),
+        ),
+        el(
+            'div',
+            {},
+            el('h3', {}, 'A vCPU in guest code was kicked: until it left it'),
+            table(head, sorted(groups.kick)),
+        ),
+        el('div', {}, el('h3', {}, 'Who kicks whom'), table(['from', 'to', 'number', 'why'], who)),
+    );
 }
 
 /* What the sub-lanes hold in this stretch, by name. */
@@ -291,75 +474,186 @@ function namesTable() {
     const order = [...sums].sort((a, b) => b[1].ns - a[1].ns || b[1].n - a[1].n).slice(0, MAX_ROWS);
     const rows = order.map(([key, s]) => {
         const [label, name] = key.split('\n');
-        return el('tr', { class: 'jump', title: 'Show the longest', onclick: () => reveal(s) },
-            el('td', {}, label), el('td', { class: 'left' }, swatch(classColour(s.track, s.track.cls[s.i])), name),
-            el('td', {}, count(s.n)), el('td', {}, s.marks ? '' : duration(s.ns)),
-            el('td', {}, s.marks ? '' : duration(s.ns / s.n)), el('td', {}, s.marks ? '' : duration(s.longest)));
+        return el(
+            'tr',
+            { class: 'jump', title: 'Show the longest', onclick: () => reveal(s) },
+            el('td', {}, label),
+            el('td', { class: 'left' }, swatch(classColour(s.track, s.track.cls[s.i])), name),
+            el('td', {}, count(s.n)),
+            el('td', {}, s.marks ? '' : duration(s.ns)),
+            el('td', {}, s.marks ? '' : duration(s.ns / s.n)),
+            el('td', {}, s.marks ? '' : duration(s.longest)),
+        );
     });
-    return rows.length ? table(['sub-lane', 'name', 'number', 'time', 'mean', 'longest'], rows)
+    return rows.length
+        ? table(['sub-lane', 'name', 'number', 'time', 'mean', 'longest'], rows)
         : el('p', { class: 'soft' }, 'Nothing of the sub-lanes in this stretch.');
 }
 
 function foundTable() {
     const s = app.search;
     if (!s.n) {
-        return el('p', { class: 'soft' }, s.text ? 'Nothing found.' : 'Type in the search field (key /).');
+        return el(
+            'p',
+            { class: 'soft' },
+            s.text ? 'Nothing found.' : 'Type in the search field (key /).',
+        );
     }
     const from = Math.max(0, Math.min(s.at - 20, s.n - MAX_ROWS));
     const rows = [];
     for (let k = from; k < Math.min(s.n, from + MAX_ROWS); k++) {
         const h = hitNumber(k);
         const d = h.track ? describeItem(h.track, h.i) : describeKick(h.kick);
-        const where = h.track ? `${laneName(h.track.lane)}${h.track.kind === 'state' ? '' : `, ${h.track.label}`}`
+        const where = h.track
+            ? `${laneName(h.track.lane)}${h.track.kind === 'state' ? '' : `, ${h.track.label}`}`
             : laneName(app.model.kicks.to[h.kick] - 1);
-        const detail = d.rows.filter(([key]) => !['duration', 'on', 'from', 'until', 'at', 'to', 'sent',
-                                                  'before, after', 'left because', 'virtual time'].includes(key))
-            .map(([key, v]) => (key === 'reason' ? v : `${key} ${v}`)).join(', ');
-        rows.push(el('tr', { class: `jump${k === s.at ? ' on' : ''}`, onclick: () => goToHit(k) },
-            el('td', {}, count(k + 1)), el('td', {}, clockText(h.t, 1000)),
-            el('td', { class: 'left' }, swatch(d.colour), d.title), el('td', { class: 'left' }, where),
-            el('td', {}, d.t1 > d.t0 ? duration(d.t1 - d.t0) : ''), el('td', { class: 'left' }, detail)));
+        const detail = d.rows
+            .filter(
+                ([key]) =>
+                    ![
+                        'duration',
+                        'on',
+                        'from',
+                        'until',
+                        'at',
+                        'to',
+                        'sent',
+                        'before, after',
+                        'left because',
+                        'virtual time',
+                    ].includes(key),
+            )
+            .map(([key, v]) => (key === 'reason' ? v : `${key} ${v}`))
+            .join(', ');
+        rows.push(
+            el(
+                'tr',
+                { class: `jump${k === s.at ? ' on' : ''}`, onclick: () => goToHit(k) },
+                el('td', {}, count(k + 1)),
+                el('td', {}, clockText(h.t, 1000)),
+                el('td', { class: 'left' }, swatch(d.colour), d.title),
+                el('td', { class: 'left' }, where),
+                el('td', {}, d.t1 > d.t0 ? duration(d.t1 - d.t0) : ''),
+                el('td', { class: 'left' }, detail),
+            ),
+        );
     }
-    return [s.n > rows.length ? el('p', { class: 'soft', style: { margin: '0 0 4px' } },
-        `${count(from + 1)} to ${count(from + rows.length)} of ${count(s.n)}`) : null,
-    table(['', 'at', 'what', 'where', 'time', ''], rows)];
+    return [
+        s.n > rows.length
+            ? el(
+                  'p',
+                  { class: 'soft', style: { margin: '0 0 4px' } },
+                  `${count(from + 1)} to ${count(from + rows.length)} of ${count(s.n)}`,
+              )
+            : null,
+        table(['', 'at', 'what', 'where', 'time', ''], rows),
+    ];
 }
 
 function traceTable() {
     const m = app.model;
-    const lines = m.sources.map((s) => el('div', {}, el('h3', {}, s.path),
-        el('div', {}, [s.recorder && `recorder ${s.recorder}`, s.host && `host ${s.host}`, s.pid > 0 && `process ${s.pid}`,
-                       s.created && `created ${s.created}`, s.flight && 'flight recording: begins in the middle',
-                       s.truncated && 'cut off at its end'].filter(Boolean).join(', ')),
-        el('pre', { class: 'soft', style: { margin: '2px 0' } }, s.environment)));
-    const losses = m.losses.slice(0, MAX_ROWS).map((l) => el('tr', { class: 'jump', onclick: () => showSpan(l.begin, l.end) },
-        el('td', {}, count(l.count)), el('td', {}, l.lane >= 0 ? laneName(l.lane) : 'any lane'),
-        el('td', {}, clockText(l.begin, 1000)), el('td', {}, duration(l.end - l.begin))));
+    const lines = m.sources.map((s) =>
+        el(
+            'div',
+            {},
+            el('h3', {}, s.path),
+            el(
+                'div',
+                {},
+                [
+                    s.recorder && `recorder ${s.recorder}`,
+                    s.host && `host ${s.host}`,
+                    s.pid > 0 && `process ${s.pid}`,
+                    s.created && `created ${s.created}`,
+                    s.flight && 'flight recording: begins in the middle',
+                    s.truncated && 'cut off at its end',
+                ]
+                    .filter(Boolean)
+                    .join(', '),
+            ),
+            el('pre', { class: 'soft', style: { margin: '2px 0' } }, s.environment),
+        ),
+    );
+    const losses = m.losses
+        .slice(0, MAX_ROWS)
+        .map((l) =>
+            el(
+                'tr',
+                { class: 'jump', onclick: () => showSpan(l.begin, l.end) },
+                el('td', {}, count(l.count)),
+                el('td', {}, l.lane >= 0 ? laneName(l.lane) : 'any lane'),
+                el('td', {}, clockText(l.begin, 1000)),
+                el('td', {}, duration(l.end - l.begin)),
+            ),
+        );
     const seconds = m.epoch / 1000000000n;
     const when = new Date(Number(seconds) * 1000);
-    const events = m.events.slice().sort((a, b) => b.count - a.count).map((e) => el('tr', {},
-        el('td', {}, e.name), el('td', {}, count(e.count)), el('td', { class: 'left soft' }, e.known ? '' : 'not known to this tool')));
-    return el('div', { class: 'side' },
-        el('div', {}, el('p', { style: { margin: 0 } }, `${count(m.nEvents)} events in ${duration(m.end - m.begin)}. `
-            + `Time 0 is ${Number.isNaN(when.getTime()) ? '?' : when.toISOString().replace('T', ' ').replace('.000Z', ' UTC')}`
-            + ` + ${m.epoch % 1000000000n} ns.`), lines),
-        losses.length ? el('div', {}, el('h3', {}, 'Events lost'), table(['number', 'where', 'at', 'within'], losses)) : null,
-        el('div', {}, el('h3', {}, 'Events'), table(['event', 'number', ''], events)));
+    const events = m.events
+        .slice()
+        .sort((a, b) => b.count - a.count)
+        .map((e) =>
+            el(
+                'tr',
+                {},
+                el('td', {}, e.name),
+                el('td', {}, count(e.count)),
+                el('td', { class: 'left soft' }, e.known ? '' : 'not known to this tool'),
+            ),
+        );
+    return el(
+        'div',
+        { class: 'side' },
+        el(
+            'div',
+            {},
+            el(
+                'p',
+                { style: { margin: 0 } },
+                `${count(m.nEvents)} events in ${duration(m.end - m.begin)}. ` +
+                    `Time 0 is ${Number.isNaN(when.getTime()) ? '?' : when.toISOString().replace('T', ' ').replace('.000Z', ' UTC')}` +
+                    ` + ${m.epoch % 1000000000n} ns.`,
+            ),
+            lines,
+        ),
+        losses.length
+            ? el(
+                  'div',
+                  {},
+                  el('h3', {}, 'Events lost'),
+                  table(['number', 'where', 'at', 'within'], losses),
+              )
+            : null,
+        el('div', {}, el('h3', {}, 'Events'), table(['event', 'number', ''], events)),
+    );
 }
 
 function drawPanel() {
     const tabs = $('tabs');
     if (!tabs.children.length) {
-        tabs.append(...TABS.map(([id, label]) => el('button', { role: 'tab', 'data-tab': id, onclick: () => openTab(id) }, label)),
-                    el('span', { id: 'stretch', class: 'soft', style: { marginLeft: 'auto', alignSelf: 'center' } }));
+        tabs.append(
+            ...TABS.map(([id, label]) =>
+                el('button', { role: 'tab', 'data-tab': id, onclick: () => openTab(id) }, label),
+            ),
+            el('span', {
+                id: 'stretch',
+                class: 'soft',
+                style: { marginLeft: 'auto', alignSelf: 'center' },
+            }),
+        );
     }
     for (const b of tabs.querySelectorAll('button')) {
         b.setAttribute('aria-selected', String(b.dataset.tab === app.tab));
     }
     $('stretch').textContent = ['found', 'trace'].includes(app.tab) ? '' : stretchName();
     const pane = $('table');
-    const make = { range: rangeTable, waits: waitsTable, latency: latencyTables, names: namesTable,
-                   found: foundTable, trace: traceTable }[app.tab];
+    const make = {
+        range: rangeTable,
+        waits: waitsTable,
+        latency: latencyTables,
+        names: namesTable,
+        found: foundTable,
+        trace: traceTable,
+    }[app.tab];
     const top = pane.dataset.tab === app.tab ? pane.scrollTop : 0;
     pane.textContent = '';
     pane.append(...[make()].flat().filter(Boolean));
@@ -389,10 +683,13 @@ function drawStatus() {
     $('s-cursor').textContent = cursor;
     $('s-view').textContent = `view ${duration(t1 - t0)}, ${duration(part)} a pixel`;
     $('s-range').textContent = app.range ? `range ${duration(app.range.t1 - app.range.t0)}` : '';
-    const many = app.arrows && app.model.kicks.n && !app.kicksShown.length
-        ? kicksInView(t0, t1).length : 0;
+    const many =
+        app.arrows && app.model.kicks.n && !app.kicksShown.length ? kicksInView(t0, t1).length : 0;
     const lost = app.model.nLost ? `${count(app.model.nLost)} events lost` : '';
-    $('s-trace').textContent = lost || (many > MAX_ARROWS ? `${count(many)} kicks in view: zoom in for arrows`
-        : `${count(app.model.nEvents)} events, none lost`);
+    $('s-trace').textContent =
+        lost ||
+        (many > MAX_ARROWS
+            ? `${count(many)} kicks in view: zoom in for arrows`
+            : `${count(app.model.nEvents)} events, none lost`);
     $('s-trace').classList.toggle('lost', lost !== '');
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Search. The idea to hold: each text is compared once, not each event; then one pass over the columns
- * asks whether an event's texts are among those that matched. Hits stay per track, in order of time,
- * and are merged into one order for "next" and "previous".
+ * Search. The idea to hold: each text is compared once, not each event; then one pass over the
+ * columns asks whether an event's texts are among those that matched. Hits stay per track, in order
+ * of time, and are merged into one order for "next" and "previous".
  *
- * Words, all of which must hold:  text   in a name, reason, cause or other text;   dur>1ms  dur<5us;
- * cpu:1;   state:halted  reason:mmio  in:ops (the sub-lane);   kick (kicks and wake-ups);   @1.25s jumps.
+ * Words, all of which must hold:  text   in a name, reason, cause or other text;   dur>1ms
+ * dur<5us; cpu:1;   state:halted  reason:mmio  in:ops (the sub-lane);   kick (kicks and wake-ups);
+ * @1.25s jumps.
  */
 
 const UNIT_NS = { ns: 1, us: 1e3, '\u00b5s': 1e3, ms: 1e6, s: 1e9 };
@@ -16,7 +17,16 @@ function parseTime(text) {
 }
 
 function parseQuery(text) {
-    const query = { words: [], min: -1, max: Infinity, cpu: -1, state: '', reason: '', track: '', jump: NaN };
+    const query = {
+        words: [],
+        min: -1,
+        max: Infinity,
+        cpu: -1,
+        state: '',
+        reason: '',
+        track: '',
+        jump: NaN,
+    };
     for (const word of text.toLowerCase().split(/\s+/).filter(Boolean)) {
         const m = /^(dur[<>]|cpu:|state:|reason:|in:|@)(.+)$/.exec(word);
         if (!m) {
@@ -45,23 +55,37 @@ function textMatches(words) {
 
 function searchTrack(track, query, matches) {
     const lane = app.model.lanes[track.lane];
-    if ((query.cpu >= 0 && lane.cpu !== query.cpu) || (query.track && !track.label.includes(query.track))
-        || ((query.state || query.reason) && track.kind !== 'state')) {
+    if (
+        (query.cpu >= 0 && lane.cpu !== query.cpu) ||
+        (query.track && !track.label.includes(query.track)) ||
+        ((query.state || query.reason) && track.kind !== 'state')
+    ) {
         return [];
     }
-    const named = track.names.map((name) => query.words.every((w) => name.toLowerCase().includes(w)));
+    const named = track.names.map((name) =>
+        query.words.every((w) => name.toLowerCase().includes(w)),
+    );
     const inState = track.names.map((name) => !query.state || name.includes(query.state));
-    const because = query.reason ? app.model.texts.map((t) => t.toLowerCase().includes(query.reason)) : null;
+    const because = query.reason
+        ? app.model.texts.map((t) => t.toLowerCase().includes(query.reason))
+        : null;
     const texts = track.extra.filter((e) => e.unit === 'text').map((e) => e.values);
     const hits = [];
     for (let i = 0; i < track.n; i++) {
         const time = track.end[i] - track.start[i];
-        if (time <= query.min || time >= query.max || !inState[track.cls[i]]
-            || (because && !because[track.reason[i]])) {
+        if (
+            time <= query.min ||
+            time >= query.max ||
+            !inState[track.cls[i]] ||
+            (because && !because[track.reason[i]])
+        ) {
             continue;
         }
-        if (named[track.cls[i]] || (track.reason && matches[track.reason[i]])
-            || texts.some((values) => matches[values[i]])) {
+        if (
+            named[track.cls[i]] ||
+            (track.reason && matches[track.reason[i]]) ||
+            texts.some((values) => matches[values[i]])
+        ) {
             hits.push(i);
         }
     }
@@ -79,11 +103,18 @@ function searchKicks(query, matches) {
     for (let k = 0; k < kicks.n; k++) {
         const time = kicks.taken[k];
         const lane = app.model.lanes[kicks.to[k] - 1];
-        if ((query.min >= 0 && !(time > query.min)) || (query.max < Infinity && !(time < query.max))
-            || (query.cpu >= 0 && (!lane || lane.cpu !== query.cpu))) {
+        if (
+            (query.min >= 0 && !(time > query.min)) ||
+            (query.max < Infinity && !(time < query.max)) ||
+            (query.cpu >= 0 && (!lane || lane.cpu !== query.cpu))
+        ) {
             continue;
         }
-        if (matches[kicks.cause[k]] || asKick || (asWake && app.model.states[kicks.state[k]] === 'halted')) {
+        if (
+            matches[kicks.cause[k]] ||
+            asKick ||
+            (asWake && app.model.states[kicks.state[k]] === 'halted')
+        ) {
             hits.push(k);
         }
     }
@@ -93,7 +124,12 @@ function searchKicks(query, matches) {
 /* Merges the tracks' hits into one order by time. */
 function mergeHits(lists) {
     const n = lists.reduce((sum, l) => sum + l.hits.length, 0);
-    const result = { n, list: new Uint16Array(n), index: new Uint32Array(n), time: new Float64Array(n) };
+    const result = {
+        n,
+        list: new Uint16Array(n),
+        index: new Uint32Array(n),
+        time: new Float64Array(n),
+    };
     const at = new Uint32Array(lists.length);
     for (let k = 0; k < n; k++) {
         let best = -1;
@@ -139,8 +175,10 @@ function runSearch(text) {
         search.n = search.merged.n;
         const { begin, end } = app.model;
         const cells = new Set();
-        search.merged.time.forEach((t) => cells.add(Math.floor((t - begin) / (end - begin) * 1500)));
-        search.ticks = [...cells].map((c) => begin + c * (end - begin) / 1500);
+        search.merged.time.forEach((t) =>
+            cells.add(Math.floor(((t - begin) / (end - begin)) * 1500)),
+        );
+        search.ticks = [...cells].map((c) => begin + (c * (end - begin)) / 1500);
     }
     showFound();
     redraw();
@@ -152,14 +190,23 @@ function runSearch(text) {
 
 function showFound() {
     const s = app.search;
-    $('found').textContent = !s.text.trim() || s.text.startsWith('@') ? ''
-        : s.at >= 0 ? `${count(s.at + 1)} of ${count(s.n)}` : `${count(s.n)} found`;
+    $('found').textContent =
+        !s.text.trim() || s.text.startsWith('@')
+            ? ''
+            : s.at >= 0
+              ? `${count(s.at + 1)} of ${count(s.n)}`
+              : `${count(s.n)} found`;
 }
 
 function hitNumber(k) {
     const m = app.search.merged;
     const list = app.search.lists[m.list[k]];
-    return { track: list.track, i: m.index[k], kick: list.track ? undefined : m.index[k], t: m.time[k] };
+    return {
+        track: list.track,
+        i: m.index[k],
+        kick: list.track ? undefined : m.index[k],
+        t: m.time[k],
+    };
 }
 
 function goToHit(k) {
@@ -198,7 +245,10 @@ function reveal(what) {
         }
         const row = app.rows.find((r) => r.tracks.includes(what.track));
         const scroller = $('scroller');
-        if (row && (row.y < scroller.scrollTop || row.y + row.h > scroller.scrollTop + app.size.height)) {
+        if (
+            row &&
+            (row.y < scroller.scrollTop || row.y + row.h > scroller.scrollTop + app.size.height)
+        ) {
             scroller.scrollTop = row.y - app.size.height / 3;
         }
         bringIn(what.track.start[what.i], what.track.end[what.i]);

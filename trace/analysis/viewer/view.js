@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What is looked at: the time window, the lanes and their rows, and what is chosen. The idea to hold:
- * everything on the page is a function of `app`; whoever changes it calls redraw(), which paints once
- * before the next frame however often it is called.
+ * What is looked at: the time window, the lanes and their rows, and what is chosen. The idea to
+ * hold: everything on the page is a function of `app`; whoever changes it calls redraw(), which
+ * paints once before the next frame however often it is called.
  */
 
 const MIN_SPAN = 40; /* ns: nothing in a trace is finer than the clock */
@@ -11,19 +11,19 @@ const app = {
     model: null,
     view: { t0: 0, t1: 1 },
     history: [],
-    moved: -1e9, /* when the wheel or a drag last moved the view */
+    moved: -1e9 /* when the wheel or a drag last moved the view */,
     rows: [],
-    height: 0, /* of all rows, CSS pixels */
-    open: new Set(), /* lanes whose sub-lanes are shown */
-    hidden: new Set(), /* states */
+    height: 0 /* of all rows, CSS pixels */,
+    open: new Set() /* lanes whose sub-lanes are shown */,
+    hidden: new Set() /* states */,
     arrows: true,
-    range: null, /* { t0, t1 } */
-    selected: null, /* { track, i } or { kick } */
-    hover: null, /* what hit() returned, with x and y */
-    focus: 0, /* index of the row the keyboard is on */
+    range: null /* { t0, t1 } */,
+    selected: null /* { track, i } or { kick } */,
+    hover: null /* what hit() returned, with x and y */,
+    focus: 0 /* index of the row the keyboard is on */,
     tab: 'range',
     search: { text: '', n: 0, at: -1, current: null, tracks: new Map(), ticks: [] },
-    kicksShown: [], /* those drawn as arrows of their own */
+    kicksShown: [] /* those drawn as arrows of their own */,
     size: { width: 1, height: 1, ratio: 1, label: 176 },
 };
 
@@ -57,12 +57,12 @@ function schedule() {
 
 function timeAt(x) {
     const { t0, t1 } = app.view;
-    return t0 + (t1 - t0) * x / app.size.width;
+    return t0 + ((t1 - t0) * x) / app.size.width;
 }
 
 function xAt(t) {
     const { t0, t1 } = app.view;
-    return (t - t0) / (t1 - t0) * app.size.width;
+    return ((t - t0) / (t1 - t0)) * app.size.width;
 }
 
 function clampView(t0, t1) {
@@ -207,14 +207,27 @@ function placeRows(band) {
             add({ head: true, lane, tracks: [lane.state], h: band + 14, pad: 9 });
         } else {
             const most = groups.reduce((a, b) => (b.tracks[0].n > a.tracks[0].n ? b : a));
-            add({ head: true, lane, tracks: open ? [] : most.tracks.slice(0, 1),
-                  h: open ? 24 : 36, pad: 8, label: most.label });
+            add({
+                head: true,
+                lane,
+                tracks: open ? [] : most.tracks.slice(0, 1),
+                h: open ? 24 : 36,
+                pad: 8,
+                label: most.label,
+            });
         }
         for (const group of groups) {
             if (open || (group.label === 'task' && lane.state)) {
                 const each = group.tracks.length > 1 ? 11 : 15;
-                add({ head: false, lane, label: group.label, tracks: group.tracks, each,
-                      h: each * group.tracks.length + 4, pad: 2 });
+                add({
+                    head: false,
+                    lane,
+                    label: group.label,
+                    tracks: group.tracks,
+                    each,
+                    h: each * group.tracks.length + 4,
+                    pad: 2,
+                });
             }
         }
     }
@@ -262,29 +275,58 @@ function drawLabels() {
             const lane = row.lane;
             const groups = lane.groups.length;
             const open = app.open.has(lane.index);
-            const name = lane.vcpu ? lane.name : lane.name.replace(new RegExp(`[ (]*${lane.tid}[)]?$`), '');
-            const what = [lane.accel, lane.tid > 0 ? `thread ${lane.tid}` : ''].filter(Boolean).join(' \u00b7 ');
-            labels.append(el('div', {
-                class: `label head${lane.state ? '' : ' thread'}${open ? ' open' : ''}${groups ? '' : ' bare'}${focus}`, style: place,
-                title: `${lane.name}${what ? `, ${what}` : ''}: ${open ? 'close' : 'open'} its sub-lanes (E)`,
-                onclick: () => {
-                    app.focus = index;
-                    toggleLane(lane);
-                },
-            }, el('b', {}, name), row.h > 40 || !lane.state
-                ? el('span', {}, lane.state || open ? what : `${row.label}${groups > 1 ? `, ${groups - 1} more` : ''}`) : null));
+            const name = lane.vcpu
+                ? lane.name
+                : lane.name.replace(new RegExp(`[ (]*${lane.tid}[)]?$`), '');
+            const what = [lane.accel, lane.tid > 0 ? `thread ${lane.tid}` : '']
+                .filter(Boolean)
+                .join(' \u00b7 ');
+            labels.append(
+                el(
+                    'div',
+                    {
+                        class: `label head${lane.state ? '' : ' thread'}${open ? ' open' : ''}${groups ? '' : ' bare'}${focus}`,
+                        style: place,
+                        title: `${lane.name}${what ? `, ${what}` : ''}: ${open ? 'close' : 'open'} its sub-lanes (E)`,
+                        onclick: () => {
+                            app.focus = index;
+                            toggleLane(lane);
+                        },
+                    },
+                    el('b', {}, name),
+                    row.h > 40 || (!lane.state && !open)
+                        ? el(
+                              'span',
+                              {},
+                              lane.state
+                                  ? what
+                                  : `${row.label}${groups > 1 ? `, ${groups - 1} more` : ''}`,
+                          )
+                        : null,
+                ),
+            );
         } else {
             const n = row.tracks.reduce((sum, t) => sum + t.n, 0);
             const dropped = row.tracks[0].dropped;
-            labels.append(el('div', {
-                class: `label sub${focus}`, style: { ...place, lineHeight: `${Math.min(row.h, 18)}px` },
-                title: `${row.label}: ${row.tracks[0].about} (${count(n)})`
-                    + (dropped ? `; ${count(dropped)} more overlap too deeply to be drawn` : ''),
-                onclick: () => {
-                    app.focus = index;
-                    drawLabels();
-                },
-            }, `${row.label}${dropped ? ` (+${dropped})` : ''}`));
+            labels.append(
+                el(
+                    'div',
+                    {
+                        class: `label sub${focus}`,
+                        style: { ...place, lineHeight: `${Math.min(row.h, 18)}px` },
+                        title:
+                            `${row.label}: ${row.tracks[0].about} (${count(n)})` +
+                            (dropped
+                                ? `; ${count(dropped)} more overlap too deeply to be drawn`
+                                : ''),
+                        onclick: () => {
+                            app.focus = index;
+                            drawLabels();
+                        },
+                    },
+                    `${row.label}${dropped ? ` (+${dropped})` : ''}`,
+                ),
+            );
         }
     });
 }
