@@ -265,7 +265,9 @@ static void thin_out(Side *side)
         }
         g_array_set_size(side->values, SAMPLE_MAX);
     }
-    qsort(side->values->data, side->values->len, sizeof(Value), compare_values);
+    if (n) {
+        qsort(side->values->data, side->values->len, sizeof(Value), compare_values);
+    }
 }
 
 /* The median where each slice counts as often as it was drawn. NAN: none was drawn that has any. */

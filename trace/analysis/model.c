@@ -143,7 +143,9 @@ static void order_lanes(TraceModel *model, Builder *b)
 {
     g_autofree TraceLaneId *final = g_new(TraceLaneId, b->lanes->len + 1);
 
-    qsort(b->lanes->pdata, b->lanes->len, sizeof(gpointer), compare_lanes);
+    if (b->lanes->len) {
+        qsort(b->lanes->pdata, b->lanes->len, sizeof(gpointer), compare_lanes);
+    }
     model->n_lanes = b->lanes->len;
     model->lanes = g_new0(TraceLane, b->lanes->len);
     for (unsigned i = 0; i < b->lanes->len; i++) {

@@ -181,7 +181,9 @@ static GArray *gather_waits(const TraceModel *model)
                      irq->lane, irq->from);
         }
     }
-    qsort(waits->data, waits->len, sizeof(Wait), compare_waits);
+    if (waits->len) {
+        qsort(waits->data, waits->len, sizeof(Wait), compare_waits);
+    }
     return waits;
 }
 
