@@ -11,6 +11,15 @@
 #include "orrery/impl/blockdev.h"
 #include "orrery/impl/trace.h"
 
+static void info_jit(Monitor *monitor, const char *rest, GString *out)
+{
+    Accel *accel = monitor->machine->accel;
+
+    if (!accel_print_translator(accel, out)) {
+        g_string_append_printf(out, "accelerator %s translates no code\n", accel->ops->name);
+    }
+}
+
 static void info_version(Monitor *monitor, const char *rest, GString *out)
 {
     g_string_append(out, "Orrery " ORRERY_VERSION "\n");
@@ -346,6 +355,7 @@ const MonitorCommand monitor_info_commands[] = {
     { "chardev", NULL, "", "character back ends", info_chardev },
     { "cpus", NULL, "", "vCPUs: program counter, state, thread", info_cpus },
     { "irq", NULL, "", "interrupt wires between devices", info_irq },
+    { "jit", NULL, "", "figures of the translator", info_jit },
     { "mtree", NULL, "", "what is where in physical memory", info_mtree },
     { "name", NULL, "", "the guest's name", info_name },
     { "qtree", NULL, "", "devices and buses with their properties", info_qtree },
