@@ -2,7 +2,8 @@
 /*
  * Reads BTF, the type information that a Linux kernel carries with it (its section .BTF), as far as
  * it takes to learn where in a task the pid and the name are. The bytes are the guest's: nothing in
- * them is believed before it has been checked, and reading them costs no more than a pass over them.
+ * them is believed before it has been checked, and reading them costs no more than a pass over
+ * them.
  */
 #ifndef ORRERY_GUEST_OS_BTF_H
 #define ORRERY_GUEST_OS_BTF_H
@@ -27,9 +28,9 @@ extern const uint8_t btf_magic[8];
 size_t btf_size(const uint8_t header[BTF_HEADER_BYTES]);
 
 /*
- * The layout of a task by the types in data. false: the data is damaged, or has no struct task_struct
- * with the fields wanted in the types that they have in Linux. Any thread; nothing is written but
- * *layout, and that on success alone. Linux: Documentation/bpf/btf.rst.
+ * The layout of a task by the types in data. false: the data is damaged, or has no struct
+ * task_struct with the fields wanted in the types that they have in Linux. Any thread; nothing is
+ * written but *layout, and that on success alone. Linux: Documentation/bpf/btf.rst.
  */
 bool btf_task_layout(const uint8_t *data, size_t size_bytes, TaskLayout *layout);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Finds a Linux kernel's BTF and version banner among bytes: the guest's RAM, or a file. The idea to
- * hold: a kernel image lies in memory in one piece, so it is enough to look for the first bytes of
- * what is wanted. Everything is copied before it is looked at, since the guest goes on writing; and
- * however many beginnings a guest has planted, the work has a bound.
+ * Finds a Linux kernel's BTF and version banner among bytes: the guest's RAM, or a file. The idea
+ * to hold: a kernel image lies in memory in one piece, so it is enough to look for the first bytes
+ * of what is wanted. Everything is copied before it is looked at, since the guest goes on writing;
+ * and however many beginnings a guest has planted, the work has a bound.
  */
 #include "guest-os/internal.h"
 

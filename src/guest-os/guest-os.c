@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which task a vCPU runs, and which system calls are under way. The idea to hold: the vCPUs' threads
- * come here by themselves and share only two things: what is known of the kernel, which is found out
- * once and then only read, and the table of calls, since a task may return on another vCPU than it
- * called on.
+ * Which task a vCPU runs, and which system calls are under way. The idea to hold: the vCPUs'
+ * threads come here by themselves and share only two things: what is known of the kernel, which is
+ * found out once and then only read, and the table of calls, since a task may return on another
+ * vCPU than it called on.
  */
 #include "orrery/impl/guest-os.h"
 

@@ -32,7 +32,7 @@ typedef struct Bytes {
     const void *opaque;
 } Bytes;
 
-/* Looks in [from, to) for what is not found yet. What begins there may end behind it. Any thread. */
+/* Looks in [from, to) for what is not found yet. What begins there may end later. Any thread. */
 void kernel_search(KernelSearch *search, const Bytes *bytes, uint64_t from, uint64_t to);
 
 /* The RAM around a physical address, nearest first. Any thread, no lock. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading a task. The idea to hold: whether an address is a task's is never certain, so what is read
- * there counts only if all of it looks as it would in one; a wrong address, or a wrong layout, gives
- * no pid and no name instead of strange ones.
+ * Reading a task. The idea to hold: whether an address is a task's is never certain, so what is
+ * read there counts only if all of it looks as it would in one; a wrong address, or a wrong layout,
+ * gives no pid and no name instead of strange ones.
  */
 #include "guest-os/tasks.h"
 

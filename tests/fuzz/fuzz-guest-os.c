@@ -2,8 +2,8 @@
 /*
  * Fuzz target for what is read from a guest's kernel: BTF, banner, tasks, page by page. An input's
  * first byte says whether the BTF is the input itself or a well-formed one in which some bytes are
- * changed; the rest is also what stands in memory where a task should be. Whatever it is, what comes
- * out must be a pid that there may be and a name that can be printed, or neither.
+ * changed; the rest is also what stands in memory where a task should be. Whatever it is, what
+ * comes out must be a pid that there may be and a name that can be printed, or neither.
  */
 #include <stdio.h>
 #include <stdlib.h>

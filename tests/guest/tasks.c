@@ -2,8 +2,8 @@
 /*
  * A kernel in the manner of Linux, as small as it can be, so that a trace of the guest has a known
  * content: it has BTF and a version banner, tasks in the upper half, tp and sscratch as Linux uses
- * them, and programs that call it. tests/trace/test-guest compares the events with a list; here it is
- * only checked that the calls do what the list then says.
+ * them, and programs that call it. tests/trace/test-guest compares the events with a list; here it
+ * is only checked that the calls do what the list then says.
  */
 #include "paging.h"
 
@@ -136,7 +136,7 @@ __asm__(".pushsection .text\n"
 
 _Static_assert(offsetof(Task, comm) == 88, "kernel_entry has another place for the name");
 
-/* One call after the other, from one place: pairs of number and argument from a0 on, 0 ends them. */
+/* One call after the other, from one place: pairs of number and argument at a0, 0 ends them. */
 CODE(program, "mv s0, a0\n"
               "1: ld a7, 0(s0)\n"
               "ld a1, 8(s0)\n"

@@ -393,6 +393,25 @@ static void test_foreign(void **state)
 
 static void test_calls(void **state)
 {
+    static const char *const parts[] = {
+        KERNEL,
+        SWITCH(0, 2),
+        ENTER(0, 2, 7, "seven"),
+        SWITCH(1, 4),
+        ENTER(1, 4, 8, "\"\""),
+        "task_switch cpu=1 pid=2 tgid=2 comm=t2 prev_pid=4 prev_tgid=4 prev_comm=t4 "
+        "task=0xffffffff81002000\n",
+        "syscall_exit cpu=1 pid=2 nr=7 name=seven ret=42 way=returned\n",
+        "task_switch cpu=0 pid=4 tgid=4 comm=t4 prev_pid=2 prev_tgid=2 prev_comm=t2 "
+        "task=0xffffffff81004000\n",
+        "syscall_exit cpu=0 pid=4 nr=8 name=\"\" ret=0 way=restarted\n",
+        ENTER(0, 4, 8, "\"\""),
+        "syscall_exit cpu=0 pid=4 nr=8 name=\"\" ret=0 way=redirected\n",
+        ENTER(0, 4, 8, "\"\""),
+        "task_rename cpu=0 pid=6 tgid=6 comm=t6 prev_comm=t4\n",
+        NULL,
+    };
+    g_autofree char *expected = g_strjoinv("", (char **)parts);
     Guest *g = *state;
 
     put_kernel(g, true, true);
@@ -409,17 +428,7 @@ static void test_calls(void **state)
     enter(g, 0, TASK(2), 8, 0x2000);
     put_task(g, TASK(2), 6, 6, "t6"); /* it has ended in its call, and another is in its place */
     leave(g, 0, TASK(2), 0x2004, 1);
-    assert_events(
-        g,
-        KERNEL SWITCH(0, 2) ENTER(0, 2, 7, "seven") SWITCH(1, 4) ENTER(
-            1, 4, 8,
-            "\"\"") "task_switch cpu=1 pid=2 tgid=2 comm=t2 prev_pid=4 prev_tgid=4 prev_comm=t4 "
-                    "task=0xffffffff81002000\n"
-                    "syscall_exit cpu=1 pid=2 nr=7 name=seven ret=42 way=returned\n"
-                    "task_switch cpu=0 pid=4 tgid=4 comm=t4 prev_pid=2 prev_tgid=2 prev_comm=t2 "
-                    "task=0xffffffff81004000\n"
-                    "syscall_exit cpu=0 pid=4 nr=8 name=\"\" ret=0 way=restarted\n" ENTER(0, 4, 8, "\"\"") "syscall_exit cpu=0 pid=4 nr=8 name=\"\" ret=0 way=redirected\n" ENTER(
-                        0, 4, 8, "\"\"") "task_rename cpu=0 pid=6 tgid=6 comm=t6 prev_comm=t4\n");
+    assert_events(g, expected);
 }
 
 /* Far more callers than there is room for: the table stays as it is, and the newest are in it. */

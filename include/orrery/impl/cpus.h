@@ -40,7 +40,7 @@ Cpus *cpus_create(Timers *timers, Memory *memory, const LogSet *log);
 void cpus_destroy(Cpus *cpus); /* no vCPU thread may be left; NULL is fine */
 void cpus_set_hooks(Cpus *cpus, const CpusHooks *hooks);
 void cpus_set_accel(Cpus *cpus, Accel *accel); /* before the first vCPU; passes clock hooks on */
-void cpus_set_guest_os(Cpus *cpus, GuestOs *os); /* before the first vCPU; stays the caller's */
+void cpus_set_guest_os(Cpus *cpus, GuestOs *os); /* before the first vCPU; not owned */
 unsigned cpus_count(const Cpus *cpus);
 
 /* The vCPU with this index, or NULL. Machine lock, or a time when none is plugged. */

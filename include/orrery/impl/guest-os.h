@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the guest's own kernel is doing, for traces (docs/guest-awareness.md): which task a vCPU runs
- * and which system calls it makes. The idea to hold: a target calls here where the guest enters or
- * leaves its kernel and only while somebody listens; everything that is then learnt is read from the
- * guest's memory as a debugger would, is believed only after checks, and changes nothing.
+ * What the guest's own kernel is doing, for traces (docs/guest-awareness.md): which task a vCPU
+ * runs and which system calls it makes. The idea to hold: a target calls here where the guest
+ * enters or leaves its kernel and only while somebody listens; everything that is then learnt is
+ * read from the guest's memory as a debugger would, is believed only after checks, and changes
+ * nothing.
  */
 #ifndef ORRERY_IMPL_GUEST_OS_H
 #define ORRERY_IMPL_GUEST_OS_H
@@ -16,7 +17,7 @@ typedef struct GuestOs GuestOs; /* one a machine */
 
 #define GUEST_NAME_BYTES 65
 
-/* What a vCPU was last seen to run: embedded in the target's vCPU, zeroed by reset. Its thread's. */
+/* What a vCPU was last seen to run: embedded in the target's vCPU, zeroed by reset. Its thread. */
 typedef struct GuestVcpu {
     uint64_t task; /* the kernel's address of it; 0: none seen */
     int32_t pid, tgid;
@@ -42,9 +43,9 @@ typedef struct GuestMoment {
 
 /*
  * option is what -trace guest= says, or NULL: "auto" looks for the kernel in memory; "off" for
- * nothing; "pid:N+tgid:N+comm:N" gives the places of a task's fields; anything else is the path of a
- * file with the kernel's BTF in it (vmlinux, an uncompressed Image, /sys/kernel/btf/vmlinux). Main
- * thread. NULL with a GError: the option cannot be used.
+ * nothing; "pid:N+tgid:N+comm:N" gives the places of a task's fields; anything else is the path of
+ * a file with the kernel's BTF in it (vmlinux, an uncompressed Image, /sys/kernel/btf/vmlinux).
+ * Main thread. NULL with a GError: the option cannot be used.
  */
 GuestOs *guest_os_create(Memory *memory, const char *option, GError **error);
 void guest_os_destroy(GuestOs *os); /* NULL is fine */

@@ -171,8 +171,8 @@ char *orr_trace_dump(GError **error);
 void orr_trace_thread_renamed(void);
 
 /*
- * What guest= says of how tasks of the guest are found (guest-os.h), or NULL. Kept until orr_trace_stop.
- * Main thread.
+ * What guest= says of how tasks of the guest are found (guest-os.h), or NULL. Stays until
+ * orr_trace_stop. Main thread.
  */
 const char *orr_trace_guest(void);
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The hart's side of guest awareness: which registers say what the guest does. The idea to hold, for
- * Linux (arch/riscv/kernel/entry.S): in the kernel tp is the current task and sscratch is 0; while a
- * program runs, tp is the program's and sscratch is the task. So sscratch tells which of the two is
- * the case, and at a trap's first instruction and a return's last one everything is in its place.
+ * The hart's side of guest awareness: which registers say what the guest does. The idea to hold,
+ * for Linux (arch/riscv/kernel/entry.S): in the kernel tp is the current task and sscratch is 0;
+ * while a program runs, tp is the program's and sscratch is the task. So sscratch tells which of
+ * the two is the case, and at a trap's first instruction and a return's last one everything is in
+ * its place.
  */
 #include "target/riscv/guest.h"
 
