@@ -228,6 +228,9 @@ static void emit_access(Generator *g)
         insn = ir_emit(g->region, IR_OP_ld, dst, a, IR_NONE, IR_NONE);
         insn->imm = imm;
         insn->aux = (uint16_t)(size | (below(g, 2) ? IR_MEM_SIGNED : 0));
+        if (size >= 2 && below(g, 6) == 0) {
+            insn->aux |= IR_MEM_ATOMIC;
+        }
         break;
     case 3:
     case 4:

@@ -103,7 +103,7 @@ static TcgValue machine_load(TcgCpu *cpu, uint64_t va, uint32_t mem, TcgFrame *f
 {
     RandomMachine *m = (RandomMachine *)(void *)cpu;
     uint64_t bytes = UINT64_C(1) << (mem & IR_MEM_SIZE), value = 0;
-    const uint8_t *host = slow_place(m, va, bytes, false);
+    const uint8_t *host = slow_place(m, va, bytes, mem & IR_MEM_ATOMIC);
 
     if (host == NULL) {
         return fault(m, va, frame);
