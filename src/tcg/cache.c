@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "orrery/impl/error.h"
 #include "trace/trace-tcg.h"
@@ -42,19 +41,17 @@ bool tcg_cache_open(TcgContext *context, GError **error)
     TcgCodeBuffer all;
     void *map;
 
-    context->fd = memfd_create("tcg-code", MFD_CLOEXEC);
-    if (context->fd < 0 || ftruncate(context->fd, (off_t)bytes) < 0) {
+    map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+               0);
+    context->rw = map == MAP_FAILED ? NULL : map;
+    /* An old size of 0 makes a second mapping of shared memory, which perf takes for anonymous. */
+    map = context->rw ? mremap(context->rw, 0, bytes, MREMAP_MAYMOVE) : MAP_FAILED;
+    context->rx = map == MAP_FAILED ? NULL : map;
+    if (!context->rw || !context->rx || mprotect(map, bytes, PROT_READ | PROT_EXEC) < 0) {
         return orr_fail(error, ORR_ERROR_IO,
-                        "cannot make a code cache of %" G_GUINT64_FORMAT
+                        "cannot map a code cache of %" G_GUINT64_FORMAT
                         " bytes: %s; try a smaller tb-size",
                         bytes, g_strerror(errno));
-    }
-    map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, context->fd, 0);
-    context->rw = map == MAP_FAILED ? NULL : map;
-    map = mmap(NULL, bytes, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_NORESERVE, context->fd, 0);
-    context->rx = map == MAP_FAILED ? NULL : map;
-    if (!context->rw || !context->rx) {
-        return orr_fail(error, ORR_ERROR_IO, "cannot map the code cache: %s", g_strerror(errno));
     }
     madvise(context->rw, bytes, MADV_DONTDUMP);
     all = (TcgCodeBuffer){ context->rw, (uint8_t *)(uintptr_t)context->rx, TCG_CHUNK_BYTES };
@@ -100,9 +97,6 @@ void tcg_cache_close(TcgContext *context)
     }
     if (context->rx) {
         munmap((void *)(uintptr_t)context->rx, context->cache_bytes);
-    }
-    if (context->fd >= 0) {
-        close(context->fd);
     }
 }
 

@@ -24,7 +24,6 @@ TcgContext *tcg_context_create(const TcgTarget *target, Memory *memory, const Tc
     context->memory = memory;
     context->cache_bytes = options->cache_bytes;
     context->features = tcg_host_features();
-    context->fd = -1;
     context->cpus = g_ptr_array_new();
     context->calls = (TcgHostCalls){
         .load = tcg_slow_load,

@@ -114,7 +114,6 @@ struct TcgContext {
     const LogSet *log;
 
     /* The code cache: one piece of memory, mapped twice. */
-    int fd;
     uint8_t *rw;
     const uint8_t *rx;
     uint64_t cache_bytes, thunk_bytes, segment_bytes;
