@@ -5,6 +5,7 @@
  * whose sources the build puts into timeline_page_*.
  */
 #include "trace/analysis/commands.h"
+#include "trace/analysis/sched-kicks.h"
 #include "trace/analysis/timeline-build.h"
 #include "trace/analysis/timeline-page.h"
 
@@ -122,6 +123,10 @@ static void write_kicks(TimelineBuild *b)
         timeline_put(b->column, m->kicks[i].merged);
     }
     add_column(b, "merged");
+    for (size_t i = 0; i < m->n_kicks; i++) {
+        timeline_put(b->column, (uint64_t)sched_kick_kind(&m->kicks[i]));
+    }
+    add_column(b, "kind");
     g_string_append(b->pack.json, "}");
 }
 

@@ -253,6 +253,11 @@ function readKicks(json, bytes) {
         cause: readPlain(bytes, json.cause, n),
         state: readPlain(bytes, json.state, n),
         merged: readPlain(bytes, json.merged, n),
+        kind: readPlain(
+            bytes,
+            json.kind,
+            n,
+        ) /* 1: woke a halted vCPU, 2: got one out of guest code */,
         longest: 0,
     };
     let last = 0;

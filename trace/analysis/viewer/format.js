@@ -44,6 +44,13 @@ function percent(part, whole) {
     return p < 0.01 ? '<0.01%' : `${p.toFixed(p < 10 ? 2 : 1)}%`;
 }
 
+/* Quantiles by nearest rank that so few numbers cannot tell are not told. */
+function quantileText(sorted, q) {
+    const enough =
+        q === 1 || q * sorted.length <= sorted.length - 1 || (q === 0.5 && sorted.length);
+    return enough && sorted.length ? duration(quantile(sorted, q)) : '\u2013';
+}
+
 /* The q-th part (0..1) of sorted numbers, by the nearest rank. */
 function quantile(sorted, q) {
     return sorted.length

@@ -98,6 +98,8 @@ const scripting = {
         (app.selected.track
             ? describeItem(app.selected.track, app.selected.i)
             : describeKick(app.selected.kick)),
+    delays: (t0, t1) =>
+        kickDelays(t0, t1).map((rows) => rows && rows.map(([lane, ns]) => [lane, Array.from(ns)])),
     losses: () => app.model.losses,
     range: () => app.range && { ...app.range },
 };

@@ -174,7 +174,11 @@ function rangeTable() {
     const { t0, t1 } = stretch();
     const times = stateTimes(t0, t1);
     if (!times.length) {
-        return el('p', { class: 'soft' }, 'The trace holds no vCPU states (event cpus:vcpu_state).');
+        return el(
+            'p',
+            { class: 'soft' },
+            'The trace holds no vCPU states (event cpus:vcpu_state).',
+        );
     }
     const cell = (ns, whole, n) =>
         el(
@@ -275,27 +279,52 @@ function longestWaits(which) {
     if (which === 'waits' || which === 'kicks') {
         for (const k of kicksInView(t0, t1)) {
             const kicks = app.model.kicks;
-            if (kicks.taken[k] > 0) {
-                const wake = app.model.states[kicks.state[k]] === 'halted';
+            if (kicks.kind[k]) {
                 keep({
                     kick: k,
                     t: kicks.sent[k],
                     time: kicks.taken[k],
                     colour: theme.css.arrow,
                     lane: app.model.lanes[kicks.to[k] - 1],
-                    what: wake ? 'wake-up' : 'kick under way',
+                    what: kicks.kind[k] === 1 ? 'wake-up' : 'leaving guest code',
                     why: app.model.texts[kicks.cause[k]],
                 });
             }
         }
     }
+    if (which === 'waits' || which === 'interrupts') {
+        pendingInterrupts(t0, t1, keep);
+    }
     return found.sort((a, b) => b.time - a.time).slice(0, MAX_ROWS);
+}
+
+/* Interrupts from raised to delivered. */
+function pendingInterrupts(t0, t1, keep) {
+    for (const track of app.model.tracks.filter((t) => t.label === 'interrupts')) {
+        const after = track.extra.find((e) => e.key === 'delivered after').values;
+        const to = firstFrom(track, t1);
+        for (let i = firstAfter(track, t0); i < to; i++) {
+            if (after[i] > 0) {
+                keep({
+                    track,
+                    i,
+                    t: track.start[i],
+                    time: after[i],
+                    lane: app.model.lanes[track.lane],
+                    what: 'interrupt pending',
+                    why: track.names[track.cls[i]],
+                    colour: classColour(track, track.cls[i]),
+                });
+            }
+        }
+    }
 }
 
 function waitsTable() {
     const kinds = [
         'waits',
         'kicks',
+        'interrupts',
         ...WAIT_STATES,
         'halted',
         'device',
@@ -305,6 +334,7 @@ function waitsTable() {
         (k) =>
             k === 'waits' ||
             k === 'kicks' ||
+            (k === 'interrupts' && app.model.tracks.some((t) => t.label === k)) ||
             app.model.lanes.some((l) => l.sums && l.sums[app.model.states.indexOf(k)] > 0),
     );
     app.waitKind = kinds.includes(app.waitKind) ? app.waitKind : 'waits';
@@ -333,6 +363,7 @@ function waitsTable() {
             {
                 class: 'jump',
                 tabindex: 0,
+                'data-ns': String(w.time),
                 onclick: () => jumpTo(w),
                 onkeydown: (e) => e.key === 'Enter' && jumpTo(w),
             },
@@ -363,8 +394,7 @@ function jumpTo(w) {
 }
 
 function latencyRow(name, values) {
-    values.sort();
-    const q = (p) => el('td', {}, values.length ? duration(quantile(values, p)) : '\u2013');
+    const q = (p) => el('td', {}, quantileText(values, p));
     return el(
         'tr',
         {},
@@ -377,71 +407,89 @@ function latencyRow(name, values) {
     );
 }
 
+/*
+ * Sorted delays of the kicks sent in [t0, t1), by kind and vCPU: those that `orrery-trace sched`
+ * counts.
+ */
+function kickDelays(t0, t1) {
+    const kicks = app.model.kicks;
+    const delays = [null, new Map(), new Map()];
+    for (let k = firstFrom(kicks, t0); k < kicks.n && kicks.sent[k] < t1; k++) {
+        const kind = kicks.kind[k];
+        if (kind) {
+            const to = laneName(kicks.to[k] - 1);
+            delays[kind].set(to, delays[kind].get(to) || []);
+            delays[kind].get(to).push(kicks.taken[k]);
+        }
+    }
+    return delays.map(
+        (map) =>
+            map &&
+            [...map]
+                .sort((a, b) => a[0].localeCompare(b[0]))
+                .map(([name, values]) => [name, Float64Array.from(values).sort()]),
+    );
+}
+
+function kickMatrix(t0, t1) {
+    const kicks = app.model.kicks;
+    const pairs = new Map();
+    for (let k = firstFrom(kicks, t0); k < kicks.n && kicks.sent[k] < t1; k++) {
+        const key = kicks.from[k] * 65536 + kicks.to[k];
+        const pair = pairs.get(key) || {
+            from: kicks.from[k],
+            to: kicks.to[k],
+            n: 0,
+            why: new Map(),
+        };
+        const cause = app.model.texts[kicks.cause[k]];
+        pair.n++;
+        pair.why.set(cause, (pair.why.get(cause) || 0) + 1);
+        pairs.set(key, pair);
+    }
+    return [...pairs.values()].sort((a, b) => b.n - a.n);
+}
+
 function latencyTables() {
     const { t0, t1 } = stretch();
-    const kicks = app.model.kicks;
-    const groups = { wake: new Map(), kick: new Map(), cause: new Map() };
-    const matrix = new Map();
-    const put = (map, key, v) => {
-        if (!map.has(key)) {
-            map.set(key, []);
-        }
-        map.get(key).push(v);
-    };
-    for (let k = firstFrom(kicks, t0); k < kicks.n && kicks.sent[k] < t1; k++) {
-        const to = kicks.to[k] ? laneName(kicks.to[k] - 1) : '?';
-        const from = kicks.from[k] ? laneName(kicks.from[k] - 1) : '?';
-        const state = app.model.states[kicks.state[k]];
-        put(matrix, `${from}\n${to}`, app.model.texts[kicks.cause[k]]);
-        if (kicks.taken[k] > 0) {
-            put(state === 'halted' ? groups.wake : groups.kick, to, kicks.taken[k]);
-            put(groups.cause, app.model.texts[kicks.cause[k]], kicks.taken[k]);
-        }
-    }
-    const sorted = (map) =>
-        [...map]
-            .sort((a, b) => a[0].localeCompare(b[0]))
-            .map(([name, values]) => latencyRow(name, Float64Array.from(values)));
-    const head = ['', 'number', 'median', '90 %', '99 %', 'longest'];
-    const why = (causes) => {
-        const n = new Map();
-        causes.forEach((c) => n.set(c, (n.get(c) || 0) + 1));
-        return [...n]
-            .sort((a, b) => b[1] - a[1])
-            .map(([c, m]) => `${c} ${count(m)}`)
-            .join(', ');
-    };
-    const who = [...matrix]
-        .sort((a, b) => b[1].length - a[1].length)
-        .map(([key, causes]) => {
-            const [from, to] = key.split('\n');
-            return el(
-                'tr',
-                {},
-                el('td', {}, from),
-                el('td', { class: 'left' }, to),
-                el('td', {}, count(causes.length)),
-                el('td', { class: 'left' }, why(causes)),
-            );
-        });
-    if (!who.length) {
+    const [, wakes, kicks] = kickDelays(t0, t1);
+    const pairs = kickMatrix(t0, t1);
+    if (!pairs.length) {
         return el('p', { class: 'soft' }, 'No kick in this stretch.');
     }
+    const head = ['', 'number', 'median', '90 %', '99 %', 'longest'];
+    const delays = (title, rows) =>
+        el(
+            'div',
+            {},
+            el('h3', {}, title),
+            rows.length
+                ? table(
+                      head,
+                      rows.map(([name, values]) => latencyRow(name, values)),
+                  )
+                : el('p', { class: 'soft' }, 'none'),
+        );
+    const why = (causes) =>
+        [...causes]
+            .sort((a, b) => b[1] - a[1])
+            .map(([cause, n]) => `${cause} ${count(n)}`)
+            .join(', ');
+    const who = pairs.map((p) =>
+        el(
+            'tr',
+            {},
+            el('td', {}, laneName(p.from - 1)),
+            el('td', { class: 'left' }, laneName(p.to - 1)),
+            el('td', {}, count(p.n)),
+            el('td', { class: 'left' }, why(p.why)),
+        ),
+    );
     return el(
         'div',
         { class: 'side' },
-        el(
-            'div',
-            {},
-            el('h3', {}, 'A halted vCPU was kicked: until it left "halted"'),
-            table(head, sorted(groups.wake)),
-        ),
-        el(
-            'div',
-            {},
-            el('h3', {}, 'A vCPU in guest code was kicked: until it left it'),
-            table(head, sorted(groups.kick)),
-        ),
+        delays('Wake-up: from the kick of a halted vCPU until it is awake', wakes),
+        delays('Preemption: from the kick of a vCPU in guest code until it is out', kicks),
         el('div', {}, el('h3', {}, 'Who kicks whom'), table(['from', 'to', 'number', 'why'], who)),
     );
 }
