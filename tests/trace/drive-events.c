@@ -114,6 +114,7 @@ static void drive_ops(Vcpu *vcpu)
 {
     AccelVcpuStats stats = { .struct_size = sizeof(stats) };
     Accel *accel = machine->accel;
+    GString *figures = g_string_new(NULL);
     uint32_t stepped = 0;
 
     accel_kick_vcpu_thread(vcpu);
@@ -133,6 +134,8 @@ static void drive_ops(Vcpu *vcpu)
     accel_remove_breakpoint(vcpu, BREAKPOINT_SOFTWARE, RAM, 4, NULL);
     accel_remove_all_breakpoints(vcpu);
     accel_get_vcpu_stats(vcpu, &stats);
+    accel_print_translator(accel, figures);
+    g_string_free(figures, TRUE);
     vcpu_async_safe_run_on(vcpu, step, &stepped);
     AWAIT(orr_load_acquire(&stepped));
 }
@@ -160,12 +163,16 @@ static void drive_sleep(Vcpu *vcpu)
     vcpu_kick(vcpu, "test");
     AWAIT(entries(vcpu, VCPU_STATE_EXIT) > before);
 
-    before = entries(vcpu, VCPU_STATE_LOCK_WAIT);
-    vcpu_async_run_on(vcpu, nothing, NULL);
-    while (entries(vcpu, VCPU_STATE_LOCK_WAIT) == before) {
-        sched_yield(); /* with the lock */
+    /* Several times, since one that has said that it waits may yet find the lock free. */
+    for (unsigned i = 0; i < 20; i++) {
+        vcpu_async_run_on(vcpu, nothing, NULL);
+        while (vcpu_state(vcpu) != VCPU_STATE_LOCK_WAIT &&
+               vcpu_state(cpus_get(machine->cpus, 0)) != VCPU_STATE_LOCK_WAIT) {
+            sched_yield(); /* with the lock */
+        }
+        sched_yield();
+        iterate();
     }
-    iterate();
 }
 
 /* A section that finds a vCPU in guest code and keeps it out of there. */
@@ -350,10 +357,8 @@ static void drive_devices(void)
 
 static void drive_requests(void)
 {
-    uint64_t before = entries(cpus_get(machine->cpus, 0), VCPU_STATE_STOPPED);
-
     system_reset_request(machine->cpus, "test");
-    AWAIT(entries(cpus_get(machine->cpus, 0), VCPU_STATE_STOPPED) > before);
+    AWAIT(!orr_load_acquire(&machine->cpus->reset_cause));
     put(TEST_FINISHER, 0x5555);
     AWAIT(run_state(machine->cpus) == RUN_STATE_SHUTDOWN);
 }
