@@ -140,7 +140,9 @@ typedef struct Order {
     uint16_t *loop;   /* header of the innermost loop around a block, or NO_BLOCK */
     uint16_t *parent; /* by header: header of the loop around that loop */
     uint8_t *depth;
-    bool *header, *placed;
+    uint16_t
+        *dominator; /* of a block: the nearest block that all ways to it pass; post order rules */
+    bool *header, *placed, *ahead;
     uint32_t
         *pred_first; /* preds of block b: preds[pred_first[b]] up to preds[pred_first[b + 1]] */
     uint16_t *preds;
@@ -224,24 +226,115 @@ static void find_predecessors(Order *o)
     }
 }
 
-/* The loop of this header: what reaches it without passing through it. */
-static void find_loop(Order *o, uint16_t header)
+/* Nearest common dominator of two blocks that have one each. */
+static uint16_t common_dominator(const Order *o, uint16_t a, uint16_t b)
+{
+    while (a != b) {
+        while (o->post[a] < o->post[b]) {
+            a = o->dominator[a];
+        }
+        while (o->post[b] < o->post[a]) {
+            b = o->dominator[b];
+        }
+    }
+    return a;
+}
+
+static void find_dominators(Order *o)
+{
+    bool again = true;
+
+    memset(o->dominator, 0xff, o->count * sizeof(*o->dominator));
+    o->dominator[0] = 0;
+    while (again) {
+        again = false;
+        for (unsigned i = 1; i < o->reached; i++) {
+            uint16_t block = o->sequence[i], found = NO_BLOCK;
+
+            for (uint32_t p = o->pred_first[block]; p < o->pred_first[block + 1]; p++) {
+                uint16_t from = o->preds[p];
+
+                if (o->dominator[from] != NO_BLOCK) {
+                    found = found == NO_BLOCK ? from : common_dominator(o, found, from);
+                }
+            }
+            again |= o->dominator[block] != found;
+            o->dominator[block] = found;
+        }
+    }
+}
+
+static bool dominates(const Order *o, uint16_t above, uint16_t block)
+{
+    while (o->post[block] < o->post[above]) {
+        block = o->dominator[block];
+    }
+    return block == above;
+}
+
+static bool leads_back(const Order *o, uint16_t from, uint16_t header)
+{
+    return o->pre[header] <= o->pre[from] && o->post[from] <= o->post[header];
+}
+
+/* Marks what can be reached from a block. */
+static void look_ahead(Order *o, uint16_t block)
 {
     unsigned top = 0;
 
+    memset(o->ahead, 0, o->count * sizeof(*o->ahead));
+    o->ahead[block] = true;
+    o->stack[top++] = block;
+    while (top > 0) {
+        uint16_t successors[2];
+        unsigned n;
+
+        block = o->stack[--top];
+        n = ir_successors(ir_block_last(o->region, &o->region->blocks[block]), successors);
+        for (unsigned s = 0; s < n; s++) {
+            if (!o->ahead[successors[s]]) {
+                o->ahead[successors[s]] = true;
+                o->stack[top++] = successors[s];
+            }
+        }
+    }
+}
+
+/*
+ * The loop of this header: what reaches its edges back without passing through it. With entries besides the
+ * header: that part of it which the header leads to.
+ */
+static void find_loop(Order *o, uint16_t header, bool one_entry)
+{
+    unsigned top = 0;
+    bool any = false;
+
     if (o->loop[header] != NO_BLOCK) {
-        return; /* entered from two sides: another header has it */
+        return; /* part of another one with the same blocks, or nearly */
+    }
+    for (uint32_t p = o->pred_first[header]; p < o->pred_first[header + 1]; p++) {
+        any |=
+            leads_back(o, o->preds[p], header) && (!one_entry || dominates(o, header, o->preds[p]));
+    }
+    if (!any) {
+        return;
+    }
+    if (!one_entry) {
+        look_ahead(o, header);
     }
     o->loop[header] = header;
     for (uint32_t p = o->pred_first[header]; p < o->pred_first[header + 1]; p++) {
-        uint16_t from = o->preds[p];
-        if (o->pre[header] <= o->pre[from] && o->post[from] <= o->post[header]) {
-            o->stack[top++] = from;
+        if (leads_back(o, o->preds[p], header) &&
+            (!one_entry || dominates(o, header, o->preds[p]))) {
+            o->stack[top++] = o->preds[p];
         }
     }
     while (top > 0) {
         uint16_t block = o->stack[--top];
 
+        if (!one_entry && !o->ahead[block]) {
+            continue;
+        }
         if (o->loop[block] == NO_BLOCK) {
             o->loop[block] = header;
         } else {
@@ -263,9 +356,16 @@ static void find_loop(Order *o, uint16_t header)
 static void find_loops(Order *o)
 {
     find_predecessors(o);
-    for (unsigned i = o->reached; i-- > 0;) { /* inner headers have lower post numbers */
+    find_dominators(o);
+    /* Inner headers have lower post numbers. Loops with several entries come after all others. */
+    for (unsigned i = o->reached; i-- > 0;) {
         if (o->header[o->sequence[i]]) {
-            find_loop(o, o->sequence[i]);
+            find_loop(o, o->sequence[i], true);
+        }
+    }
+    for (unsigned i = o->reached; i-- > 0;) {
+        if (o->header[o->sequence[i]]) {
+            find_loop(o, o->sequence[i], false);
         }
     }
     for (unsigned i = 0; i < o->reached; i++) {
@@ -414,7 +514,7 @@ void ir_region_finish(IrRegion *region)
         return;
     }
     at = ir_scratch(region,
-                    n * (sizeof(IrBlock) + 40) + (size_t)region->insn_count * sizeof(IrInsn) + 256);
+                    n * (sizeof(IrBlock) + 48) + (size_t)region->insn_count * sizeof(IrInsn) + 256);
     insns = IR_CARVE(at, IrInsn, region->insn_count);
     blocks = IR_CARVE(at, IrBlock, n);
     o.pred_first = IR_CARVE(at, uint32_t, n + 1);
@@ -426,10 +526,12 @@ void ir_region_finish(IrRegion *region)
     o.parent = IR_CARVE(at, uint16_t, n);
     o.preds = IR_CARVE(at, uint16_t, 2 * n);
     o.renumber = IR_CARVE(at, uint16_t, n);
+    o.dominator = IR_CARVE(at, uint16_t, n);
     o.next = IR_CARVE(at, uint8_t, n);
     o.depth = IR_CARVE(at, uint8_t, n);
     o.header = IR_CARVE(at, bool, n);
     o.placed = IR_CARVE(at, bool, n);
+    o.ahead = IR_CARVE(at, bool, n);
     memset(o.loop, 0xff, n * sizeof(*o.loop));
     memset(o.parent, 0xff, n * sizeof(*o.parent));
     memset(o.depth, 0, n);

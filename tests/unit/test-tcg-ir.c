@@ -186,6 +186,32 @@ static void a_loop_with_two_entries_is_laid_out(void **state)
     ir_region_destroy(region);
 }
 
+/* The same, with a loop of its own inside: that one is deeper than what is around it. */
+static void a_loop_inside_a_loop_with_two_entries_is_deeper(void **state)
+{
+    IrRegion *region = start(5);
+
+    ir_block_begin(region, 0);
+    emit_brcond(region, X(1), 1, 2);
+    ir_block_begin(region, 1);
+    emit_br(region, 2);
+    ir_block_begin(region, 2);
+    emit_brcond(region, X(2), 2, 3);
+    ir_block_begin(region, 3);
+    emit_brcond(region, X(3), 1, 4);
+    ir_block_begin(region, 4);
+    emit_exit(region, 8);
+    ir_region_finish(region);
+    expect_good(region);
+    assert_int_equal(region->block_count, 5);
+    for (unsigned b = 0; b < 5; b++) {
+        static const uint8_t depths[] = { 0, 1, 2, 1, 0 };
+
+        assert_int_equal(region->blocks[b].loop_depth, depths[(region->blocks[b].pc - PC) / 16]);
+    }
+    ir_region_destroy(region);
+}
+
 /* ---- The verifier. */
 
 static IrRegion *one_insn(IrOp op, IrReg dst, IrReg a, IrReg b, IrReg c)
@@ -392,6 +418,7 @@ int main(void)
         cmocka_unit_test(nested_loops_have_depths_and_stay_together),
         cmocka_unit_test(links_are_numbered_without_gaps),
         cmocka_unit_test(a_loop_with_two_entries_is_laid_out),
+        cmocka_unit_test(a_loop_inside_a_loop_with_two_entries_is_deeper),
         cmocka_unit_test(what_is_malformed_is_said),
         cmocka_unit_test(temps_are_written_before_they_are_read),
         cmocka_unit_test(text_says_all_of_an_operation),
