@@ -89,6 +89,7 @@ static void forget_fetches(TcgView *view)
 static void empty(TcgView *view)
 {
     tcg_table_empty(view->cpu, &view->load);
+    tcg_forget_recent(&view->fast);
     tcg_table_empty(view->cpu, &view->store);
     forget_jumps(view);
     if (view->fetched) {
@@ -109,6 +110,7 @@ static TcgView *create(TcgCpu *cpu)
     }
     view->cpu = cpu;
     view->fast.jumps[0].tag = TCG_JUMP_EMPTY(0); /* the others are zero already */
+    tcg_forget_recent(&view->fast);
     tcg_table_init(&view->load, view->fast.load, view->load_page, &view->fast.load_mask);
     tcg_table_init(&view->store, view->fast.store, view->store_page, &view->fast.store_mask);
     for (unsigned i = 0; i < TCG_HEAT_SIZE; i++) {
@@ -266,6 +268,7 @@ static void flush_page(TcgCpu *cpu, TcgView *view, uint64_t page)
         return;
     }
     tcg_table_drop(&view->load, page);
+    tcg_forget_recent(&view->fast);
     tcg_table_drop(&view->store, page);
     if (view->fetched & (tcg_fetched_bit(page) | tcg_fetched_bit(before))) {
         forget_jumps(view);

@@ -52,16 +52,32 @@ typedef struct TcgJump {
 
 #define TCG_HEAT_SIZE 4096u
 
+/*
+ * Loads of code that is hot first ask here, an entry by the register that holds the base, since the address of the
+ * entry is then no function of the address that is loaded from: pages are guessed, and the check is off the
+ * path from one load to the next. An aligned access of n bytes hits when (va & (~0xfff | (n - 1))) == tag.
+ * Filled by generated code from `load`; forgotten with whatever goes from there but for replacement.
+ */
+#define TCG_RECENT_SIZE 32u
+
 /* The part that generated code reads. */
 typedef struct TcgViewFast {
     TcgJump jumps[TCG_JUMP_SIZE];
     int32_t heat[TCG_HEAT_SIZE]; /* entries left before code is hot; see IrRegion.heat_offset */
+    TcgTlbEntry recent[TCG_RECENT_SIZE];
     uint64_t reserved[6];
     uint64_t load_mask; /* byte offset mask: (entries - 1) << TCG_TLB_ENTRY_SHIFT */
     uint64_t store_mask;
     TcgTlbEntry load[TCG_TLB_MAX]; /* the view pointer of generated code points here */
     TcgTlbEntry store[TCG_TLB_MAX];
 } TcgViewFast;
+
+static inline void tcg_forget_recent(TcgViewFast *view)
+{
+    for (unsigned i = 0; i < TCG_RECENT_SIZE; i++) {
+        view->recent[i].tag = TCG_TLB_EMPTY;
+    }
+}
 
 #define TCG_VIEW_BASE G_STRUCT_OFFSET(TcgViewFast, load)
 #define TCG_VIEW_OFFSET(member_) ((int32_t)(G_STRUCT_OFFSET(TcgViewFast, member_) - TCG_VIEW_BASE))

@@ -138,6 +138,7 @@ X86Bench *bench_create(unsigned features_without, const TcgFpu *fpu)
         mmap(NULL, sizeof(*b->view), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     g_assert(b->buffer.rw != MAP_FAILED && b->view != MAP_FAILED);
     b->view->jumps[0].tag = TCG_JUMP_EMPTY(0);
+    tcg_forget_recent(b->view);
     b->view->load_mask = b->view->store_mask = (uint64_t)(TCG_TLB_MAX - 1) << TCG_TLB_ENTRY_SHIFT;
     memset(b->view->load, 0xff, sizeof(b->view->load));
     memset(b->view->store, 0xff, sizeof(b->view->store));

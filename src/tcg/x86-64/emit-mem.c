@@ -9,6 +9,21 @@
 #define LOAD_TABLE TCG_VIEW_OFFSET(load)
 #define STORE_TABLE TCG_VIEW_OFFSET(store)
 
+/* Bytes of an access, less one. */
+static int32_t access_last(const IrInsn *in)
+{
+    switch (in->op) {
+    case IR_OP_ld64f:
+    case IR_OP_st64f:
+        return 7;
+    case IR_OP_ld32f:
+    case IR_OP_st32f:
+        return 3;
+    default:
+        return (1 << (in->aux & IR_MEM_SIZE)) - 1;
+    }
+}
+
 /* rax = guest address of the access. */
 static void address_to_rax(TcgEmitter *e, const IrInsn *in)
 {
@@ -30,6 +45,81 @@ static void address_to_rax(TcgEmitter *e, const IrInsn *in)
     }
 }
 
+/* rcx = byte offset of the entry for base + disp, rdx = page of the last byte; equal if that is its tag. */
+static void probe(TcgEmitter *e, unsigned base, int32_t disp, int32_t last, bool store)
+{
+    int32_t mask = store ? TCG_VIEW_OFFSET(store_mask) : TCG_VIEW_OFFSET(load_mask);
+    Asm *as = &e->as;
+
+    if (disp == 0 && e->features.bmi2) {
+        asm_vex(as, X_RORX, RCX, 0, rm_reg(base));
+        asm_u8(as, 8);
+    } else {
+        if (disp == 0) {
+            asm_rr(as, X_MOV, RCX, base);
+        } else {
+            asm_op(as, X_LEA, RCX, rm_mem(base, disp));
+        }
+        asm_shift_imm(as, SHIFT_SHR, 0, rm_reg(RCX), TCG_PAGE_BITS - TCG_TLB_ENTRY_SHIFT);
+    }
+    asm_op(as, X_ALU(ALU_AND), RCX, rm_mem(VIEW, mask));
+    if (disp + last == 0) {
+        asm_rr(as, X_MOV | X_W, RDX, base);
+    } else {
+        asm_op(as, X_LEA | X_W, RDX, rm_mem(base, disp + last));
+    }
+    asm_alu_imm(as, ALU_AND, X_W, rm_reg(RDX), -(1 << TCG_PAGE_BITS));
+    asm_op(as, X_ALU(ALU_CMP) | X_W, RDX, rm_index(VIEW, RCX, 0, store ? STORE_TABLE : LOAD_TABLE));
+}
+
+/* Place of an entry of TcgViewFast.recent for loads through this base. */
+static int32_t recent_place(const IrInsn *in)
+{
+    return TCG_VIEW_OFFSET(recent) +
+           (int32_t)(in->a % TCG_RECENT_SIZE) * (int32_t)sizeof(TcgTlbEntry);
+}
+
+static void slow_load(TcgEmitter *e, const Cold *cold);
+
+static void cold_recent(TcgEmitter *e, const Cold *cold)
+{
+    int32_t place = recent_place(cold->insn);
+    Asm *as = &e->as;
+    uint32_t miss;
+
+    probe(e, cold->reg, cold->disp, access_last(cold->insn), false);
+    miss = asm_jcc8(as, CC_NE);
+    asm_op(as, X_MOV | X_W, RCX, rm_index(VIEW, RCX, 0, LOAD_TABLE + (int32_t)sizeof(uint64_t)));
+    asm_op(as, X_MOV_ST | X_W, RDX, rm_mem(VIEW, place));
+    asm_op(as, X_MOV_ST | X_W, RCX, rm_mem(VIEW, place + (int32_t)sizeof(uint64_t)));
+    asm_jmp_back(as, cold->extra);
+    asm_patch8(as, miss, asm_offset(as));
+    slow_load(e, cold);
+}
+
+/* As ask_tlb, for loads of hot code. */
+static X86Rm ask_recent(TcgEmitter *e, const IrInsn *in, unsigned base, int32_t disp, int32_t last)
+{
+    int32_t place = recent_place(in);
+    Asm *as = &e->as;
+    Cold *cold;
+
+    if (disp == 0) {
+        asm_rr(as, X_MOV | X_W, RDX, base);
+    } else {
+        asm_op(as, X_LEA | X_W, RDX, rm_mem(base, disp));
+    }
+    asm_alu_imm(as, ALU_AND, X_W, rm_reg(RDX), -(1 << TCG_PAGE_BITS) | last);
+    asm_op(as, X_ALU(ALU_CMP) | X_W, RDX, rm_mem(VIEW, place));
+    cold = cold_jcc(e, CC_NE, cold_recent);
+    cold->dirty_set = dirty_now(e);
+    cold->reg = (uint8_t)base;
+    cold->disp = disp;
+    asm_op(as, X_MOV | X_W, RCX, rm_mem(VIEW, place + (int32_t)sizeof(uint64_t)));
+    cold->extra = asm_offset(as);
+    return rm_index(RCX, base, 0, disp);
+}
+
 /*
  * Asks the TLB: rcx = addend, and the result is where to go on the host, less rcx being added. Destroys rax
  * (unless the address is in a home), rcx, rdx. The miss is a jump to `slow`.
@@ -38,7 +128,6 @@ static X86Rm ask_tlb(TcgEmitter *e, const IrInsn *in, unsigned size_log2, bool s
                      void (*slow)(TcgEmitter *e, const Cold *cold), uint32_t *second_miss)
 {
     int32_t table = store ? STORE_TABLE : LOAD_TABLE, last = (1 << size_log2) - 1, disp = 0;
-    int32_t mask = store ? TCG_VIEW_OFFSET(store_mask) : TCG_VIEW_OFFSET(load_mask);
     bool offset = in->op != IR_OP_amo && in->op != IR_OP_cas;
     unsigned base;
     Asm *as = &e->as;
@@ -70,25 +159,10 @@ static X86Rm ask_tlb(TcgEmitter *e, const IrInsn *in, unsigned size_log2, bool s
         }
         *second_miss = asm_jcc(as, CC_NE);
     }
-    if (disp == 0 && e->features.bmi2) {
-        asm_vex(as, X_RORX, RCX, 0, rm_reg(base));
-        asm_u8(as, 8);
-    } else {
-        if (disp == 0) {
-            asm_rr(as, X_MOV, RCX, base);
-        } else {
-            asm_op(as, X_LEA, RCX, rm_mem(base, disp));
-        }
-        asm_shift_imm(as, SHIFT_SHR, 0, rm_reg(RCX), TCG_PAGE_BITS - TCG_TLB_ENTRY_SHIFT);
+    if (e->share && !store && !aligned) {
+        return ask_recent(e, in, base, disp, last);
     }
-    asm_op(as, X_ALU(ALU_AND), RCX, rm_mem(VIEW, mask));
-    if (disp == 0 && (last == 0 || aligned)) {
-        asm_rr(as, X_MOV | X_W, RDX, base);
-    } else {
-        asm_op(as, X_LEA | X_W, RDX, rm_mem(base, disp + last));
-    }
-    asm_alu_imm(as, ALU_AND, X_W, rm_reg(RDX), -(1 << TCG_PAGE_BITS));
-    asm_op(as, X_ALU(ALU_CMP) | X_W, RDX, rm_index(VIEW, RCX, 0, table));
+    probe(e, base, disp, aligned ? 0 : last, store);
     {
         Cold *cold = cold_jcc(e, CC_NE, slow);
 
@@ -135,14 +209,13 @@ static void join_misses(TcgEmitter *e, const Cold *cold)
 
 /* ---- Loads. */
 
-static void cold_load(TcgEmitter *e, const Cold *cold)
+static void slow_load(TcgEmitter *e, const Cold *cold)
 {
     const IrInsn *in = cold->insn;
     X86Rm dst = home_of(e, in->dst);
     Asm *as = &e->as;
     unsigned mem = in->op == IR_OP_ld ? in->aux & (LOAD_THUNKS - 1) : in->op == IR_OP_ld64f ? 3 : 2;
 
-    join_misses(e, cold);
     address_to_rax(e, in);
     asm_call(as, e->thunks->load[mem]);
     site_here(e, cold);
@@ -155,6 +228,12 @@ static void cold_load(TcgEmitter *e, const Cold *cold)
         asm_op(as, X_MOVQ_FROM, (unsigned)dst.reg, rm_reg(RAX));
     }
     asm_jmp_back(as, cold->back);
+}
+
+static void cold_load(TcgEmitter *e, const Cold *cold)
+{
+    join_misses(e, cold);
+    slow_load(e, cold);
 }
 
 static void load_float(TcgEmitter *e, const IrInsn *in, X86Rm place)

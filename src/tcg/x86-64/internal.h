@@ -68,8 +68,9 @@ struct Cold {
         from; /* operand of the jump to it; ~0 when there are none or they are patched otherwise */
     uint32_t back; /* where it returns to */
     uint16_t dirty_set;
-    uint8_t reg; /* meaning as emit has it, as that of extra */
+    uint8_t reg; /* meaning as emit has it, as that of extra and disp */
     uint32_t extra;
+    int32_t disp;
 };
 
 /* Room for one more in an array of count used elements. */
