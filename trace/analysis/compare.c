@@ -43,6 +43,7 @@ typedef struct Side {
 
 typedef struct Metric {
     char *name;
+    const char *what; /* the part of the name that many metrics share */
     MetricKind kind;
     Side side[2];
     double figure[2];
@@ -51,11 +52,13 @@ typedef struct Metric {
     double p;
     bool judged;
     bool differs;
+    bool one_sided; /* nothing of its sort is in the other trace, which may not have recorded it */
 } Metric;
 
 typedef struct Compare {
     const TraceModel *model[2];
-    GHashTable *metrics; /* name to Metric */
+    GHashTable *metrics;  /* name to Metric */
+    GHashTable *sorts[2]; /* each `what` that a trace has */
     double slice_ns[2];
     double under[2][SLICES]; /* lanes' time in each slice, for shares */
     uint64_t random;
@@ -94,6 +97,7 @@ static Metric *metric_get(Compare *c, MetricKind kind, const char *what, const c
     if (!metric) {
         metric = g_new0(Metric, 1);
         metric->name = g_strdup(name);
+        metric->what = what;
         metric->kind = kind;
         for (int s = 0; s < 2; s++) {
             metric->side[s].values = g_array_new(FALSE, FALSE, sizeof(Value));
@@ -116,6 +120,7 @@ static void add_sample(Compare *c, int side, const char *what, const char *which
     Metric *metric = metric_get(c, METRIC_SAMPLE, what, which);
     Value value = { (double)ns, slice_of(c, side, time_ns) };
 
+    g_hash_table_add(c->sorts[side], (gpointer)what);
     stats_add(&metric->side[side].all, value.value);
     g_array_append_val(metric->side[side].values, value);
 }
@@ -124,6 +129,7 @@ static void add_count(Compare *c, int side, const char *what, const char *which,
 {
     Metric *metric = metric_get(c, METRIC_RATE, what, which);
 
+    g_hash_table_add(c->sorts[side], (gpointer)what);
     metric->side[side].over[slice_of(c, side, time_ns)]++;
     metric->side[side].count++;
 }
@@ -150,6 +156,7 @@ static void gather_scheduling(Compare *c, int side)
         Metric *metric =
             metric_get(c, METRIC_SHARE, "time", trace_state_name((TraceState)span->state));
 
+        g_hash_table_add(c->sorts[side], (gpointer)metric->what);
         add_span(c, side, metric->side[side].over, span->begin_ns, span->end_ns);
         add_span(c, side, c->under[side], span->begin_ns, span->end_ns);
         metric->side[side].count++;
@@ -227,7 +234,8 @@ static void gather_rest(Compare *c, int side)
             add_sample(c, side, "interrupt latency,", trace_model_text(model, irq->device),
                        irq->raise_ns, irq->deliver_ns - irq->raise_ns);
         }
-        add_count(c, side, "interrupts,", trace_model_text(model, irq->device), irq->raise_ns);
+        add_count(c, side, irq->lane == TRACE_NO_LANE ? "interrupt lines," : "interrupts,",
+                  trace_model_text(model, irq->device), irq->raise_ns);
     }
     for (size_t i = 0; i < model->n_timers; i++) {
         const TraceTimer *timer = &model->timers[i];
@@ -333,6 +341,9 @@ static void judge(Compare *c, Metric *metric)
     metric->judged = metric->kind == METRIC_SAMPLE
                          ? MIN(metric->side[0].all.n, metric->side[1].all.n) >= ENOUGH
                          : metric->side[0].count + metric->side[1].count >= ENOUGH;
+    metric->one_sided = !g_hash_table_contains(c->sorts[0], metric->what) ||
+                        !g_hash_table_contains(c->sorts[1], metric->what);
+    metric->judged = metric->judged && !metric->one_sided;
     metric->p = 1;
     if (!metric->judged) {
         return;
@@ -428,7 +439,8 @@ static void figure_cell(Table *table, const Metric *metric, double figure)
 static void print(const Compare *c, Metric **list, size_t n, const CommandOptions *options,
                   FILE *out)
 {
-    size_t limit = options->limit ? options->limit : SIZE_MAX, differ = 0, judged = 0, rows = 0;
+    size_t limit = options->limit ? options->limit : SIZE_MAX, differ = 0, judged = 0, rows = 0,
+           one_sided = 0;
     Table *table = table_create("<what differs\tA\tB\tchange\t99% of B - A: from\tto\tp");
 
     for (size_t i = 0; i < n; i++) {
@@ -436,6 +448,7 @@ static void print(const Compare *c, Metric **list, size_t n, const CommandOption
 
         judged += metric->judged;
         differ += metric->differs;
+        one_sided += metric->one_sided;
         if (!metric->differs || rows++ >= limit) {
             continue;
         }
@@ -463,10 +476,17 @@ static void print(const Compare *c, Metric **list, size_t n, const CommandOption
     fprintf(
         out,
         "\n%zu of %zu differ by more than chance within these two traces would make (1%% over all "
-        "of them together); %zu more had too few values to tell.\n"
-        "Durations are medians. That another run of the same would differ, too, two traces "
-        "cannot tell: compare two of the same first.\n",
-        differ, judged, n - judged);
+        "of them together); %zu more had too few values to tell.\n",
+        differ, judged, n - judged - one_sided);
+    if (one_sided) {
+        fprintf(out,
+                "%zu are of a sort that only one of the two has: the other may not have recorded "
+                "it.\n",
+                one_sided);
+    }
+    fputs("Durations are medians. That another run of the same would differ, too, two traces "
+          "cannot tell: compare two of the same first.\n",
+          out);
 }
 
 static void print_json(Metric **list, size_t n, FILE *out)
@@ -491,6 +511,7 @@ static void print_json(Metric **list, size_t n, FILE *out)
         }
         json_real(json, "change", metric->change);
         json_bool(json, "judged", metric->judged);
+        json_bool(json, "one_sided", metric->one_sided);
         if (metric->judged) {
             json_real(json, "low", metric->low);
             json_real(json, "high", metric->high);
@@ -513,6 +534,8 @@ bool command_compare(const TraceModel *a, const TraceModel *b, const CommandOpti
     GHashTableIter iter;
     gpointer metric;
 
+    c.sorts[0] = g_hash_table_new(g_str_hash, g_str_equal);
+    c.sorts[1] = g_hash_table_new(g_str_hash, g_str_equal);
     c.metrics = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, metric_free);
     for (int s = 0; s < 2; s++) {
         c.slice_ns[s] = MAX((double)(c.model[s]->end_ns - c.model[s]->begin_ns) / SLICES, 1);
@@ -539,5 +562,7 @@ bool command_compare(const TraceModel *a, const TraceModel *b, const CommandOpti
         print(&c, list, n, options, out);
     }
     g_hash_table_destroy(c.metrics);
+    g_hash_table_destroy(c.sorts[0]);
+    g_hash_table_destroy(c.sorts[1]);
     return n > 0 || tool_fail(error, "the traces have nothing that can be compared");
 }
