@@ -277,7 +277,9 @@ static uint64_t granules(unsigned first, unsigned last)
 
 static TcgTb **bucket(TcgContext *context, uint64_t pc, const RamBlock *ram, uint64_t offset)
 {
-    uint64_t key = (pc >> 1) ^ (offset >> TCG_PAGE_BITS << 11) ^ ((uintptr_t)ram << 7);
+    /* Multiplied apart: where addresses are places plus a constant, pc ^ offset is nearly one too. */
+    uint64_t key = (pc >> 1) + (offset >> TCG_PAGE_BITS) * UINT64_C(0xd6e8feb86659fd93) +
+                   ((uintptr_t)ram >> 6);
 
     return &context->hash[(key * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - TCG_HASH_BITS)];
 }

@@ -59,7 +59,7 @@ static bool fetch_page(TcgCpu *cpu, uint64_t va, uint64_t pc, Fetch *out)
     if (w.cacheable) {
         tcg_view_note_large(view, page, w.page_bits);
         *entry = (TcgFetch){ page, out->ram, out->offset };
-        view->fetched |= tcg_fetched_bit(page);
+        tcg_note_fetched(view, page);
     }
     return true;
 }
@@ -468,7 +468,7 @@ TcgValue tcg_lookup(TcgCpu *cpu)
     if (!(cpu->log_items & (LOG_EXEC | LOG_CPU))) {
         tcg_view_set_jump(cpu->view, pc, flags, tb->code_rx);
         if (tb->crosses) {
-            cpu->view->fetched |= tcg_fetched_bit(pc + 2);
+            tcg_note_fetched(cpu->view, pc + 2);
         }
     }
     return (TcgValue){ (uintptr_t)tb->code_rx, 0 };

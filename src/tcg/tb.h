@@ -187,15 +187,25 @@ typedef struct TcgFetch {
     uint64_t offset; /* of the page */
 } TcgFetch;
 
+/* Addresses that are base under mask. */
+typedef struct TcgRegion {
+    uint64_t base, mask;
+} TcgRegion;
+
+#define TCG_LARGE 6
+#define TCG_FETCHED_BITS 16384u
+
 struct TcgView {
     TcgViewFast fast;
     TcgTlbPage load_page[TCG_TLB_MAX], store_page[TCG_TLB_MAX];
     TcgCpu *cpu;
     TcgViewKey key;
     uint64_t used;
-    bool stale;                      /* empty it before use */
-    uint64_t large_base, large_mask; /* smallest region with all kept pages above 4 KiB */
-    uint64_t fetched;                /* a bit for each hash of a page with jumps or fetches */
+    bool stale;                 /* empty it before use */
+    TcgRegion large[TCG_LARGE]; /* all kept pages above 4 KiB are in one of them; mask 0: none */
+    uint64_t
+        fetched[TCG_FETCHED_BITS / 64]; /* a bit for each hash of a page with jumps or fetches */
+    bool any_fetched;
     TcgTable load, store;
     uint32_t jump_count;
     uint16_t jump[TCG_JUMP_LIST];
@@ -213,9 +223,19 @@ void tcg_view_set_jump(TcgView *view, uint64_t pc, unsigned flags, const void *c
 /* Any thread, TcgContext.lock held: no store entry of any view leads to the page without asking. */
 void tcg_view_watch(TcgContext *context, RamBlock *block, uint64_t page);
 
-static inline uint64_t tcg_fetched_bit(uint64_t va)
+static inline uint32_t tcg_fetched_index(uint64_t va)
 {
-    return UINT64_C(1) << (va >> TCG_PAGE_BITS) % 64;
+    return (uint32_t)(((va >> TCG_PAGE_BITS) * UINT64_C(0x9e3779b97f4a7c15)) >> 32) %
+           TCG_FETCHED_BITS;
+}
+
+/* The page of va has entries among jumps or fetches; or one that ends in it has. */
+static inline void tcg_note_fetched(TcgView *view, uint64_t va)
+{
+    uint32_t index = tcg_fetched_index(va);
+
+    view->fetched[index / 64] |= UINT64_C(1) << index % 64;
+    view->any_fetched = true;
 }
 
 /* ---- tlb.c */

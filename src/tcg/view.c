@@ -52,7 +52,7 @@ void tcg_view_set_jump(TcgView *view, uint64_t pc, unsigned flags, const void *c
     }
     jump->tag = tag;
     jump->code = code;
-    view->fetched |= tcg_fetched_bit(pc);
+    tcg_note_fetched(view, pc);
 }
 
 static void forget_jumps(TcgView *view)
@@ -81,7 +81,8 @@ static void forget_fetches(TcgView *view)
     for (unsigned i = 0; i < TCG_FETCH_SIZE; i++) {
         view->fetch[i].tag = TCG_TLB_EMPTY;
     }
-    view->fetched = 0;
+    memset(view->fetched, 0, sizeof(view->fetched));
+    view->any_fetched = false;
 }
 
 /* ---- Selecting. */
@@ -92,11 +93,10 @@ static void empty(TcgView *view)
     tcg_forget_recent(&view->fast);
     tcg_table_empty(view->cpu, &view->store);
     forget_jumps(view);
-    if (view->fetched) {
+    if (view->any_fetched) {
         forget_fetches(view);
     }
-    view->large_base = UINT64_MAX;
-    view->large_mask = 0;
+    memset(view->large, 0, sizeof(view->large));
     view->stale = false;
 }
 
@@ -193,24 +193,48 @@ void tcg_view_destroy_all(TcgCpu *cpu)
     cpu->view = NULL;
 }
 
+static bool in_region(const TcgRegion *region, uint64_t va)
+{
+    return region->mask != 0 && ((va ^ region->base) & region->mask) == 0;
+}
+
+/* The smallest region that holds both. */
+static TcgRegion merged(const TcgRegion *a, const TcgRegion *b)
+{
+    TcgRegion both = { a->base, a->mask & b->mask };
+
+    while (((a->base ^ b->base) & both.mask) != 0) {
+        both.mask <<= 1;
+    }
+    return both;
+}
+
 void tcg_view_note_large(TcgView *view, uint64_t va, unsigned page_bits)
 {
-    uint64_t mask;
+    TcgRegion new, best = { 0, 0 };
+    unsigned at = 0;
 
     if (page_bits <= TCG_PAGE_BITS || page_bits >= 64) {
         return; /* not translated at all: nothing to flush one page of */
     }
-    mask = ~((UINT64_C(1) << page_bits) - 1);
-    if (view->large_mask == 0) {
-        view->large_base = va;
-        view->large_mask = mask;
-        return;
+    new = (TcgRegion){ va, ~((UINT64_C(1) << page_bits) - 1) };
+    for (unsigned i = 0; i < TCG_LARGE; i++) {
+        TcgRegion *region = &view->large[i];
+        TcgRegion both = region->mask ? merged(region, &new) : new;
+
+        if (region->mask && both.mask == region->mask) {
+            return; /* it is in there */
+        }
+        /* Masks are ones and then zeros: the largest is that of the smallest region. */
+        if (!region->mask || both.mask > best.mask) {
+            best = both;
+            at = i;
+        }
+        if (!region->mask) {
+            break;
+        }
     }
-    mask &= view->large_mask;
-    while (((view->large_base ^ va) & mask) != 0) {
-        mask <<= 1;
-    }
-    view->large_mask = mask;
+    view->large[at] = best;
 }
 
 /* ---- Flushing. A selected view is emptied before the next entry; what is called says so. */
@@ -258,19 +282,22 @@ static void widen(TcgCpu *cpu, TcgView *view, uint64_t va)
 
 static void flush_page(TcgCpu *cpu, TcgView *view, uint64_t page)
 {
-    uint64_t before = page - 2; /* an instruction may begin at the end of the page before */
+    uint32_t index = tcg_fetched_index(page);
 
     if (view->stale) {
         return;
     }
-    if (view->large_mask != 0 && ((page ^ view->large_base) & view->large_mask) == 0) {
-        widen(cpu, view, page);
-        return;
+    for (unsigned i = 0; i < TCG_LARGE; i++) {
+        if (in_region(&view->large[i], page)) {
+            widen(cpu, view, page);
+            return;
+        }
     }
     tcg_table_drop(&view->load, page);
     tcg_forget_recent(&view->fast);
     tcg_table_drop(&view->store, page);
-    if (view->fetched & (tcg_fetched_bit(page) | tcg_fetched_bit(before))) {
+    if (view->fetched[index / 64] >> index % 64 & 1) {
+        tcg_count(&cpu->flush_kinds[TCG_FLUSH_jump_cache]);
         forget_jumps(view);
         forget_fetches(view);
     }
