@@ -441,6 +441,7 @@ Mini *mini_create(Machine *m, const MiniOptions *options)
     memset(view->jumps, 0xff, sizeof(view->jumps));
     memset(view->load, 0xff, sizeof(view->load));
     memset(view->store, 0xff, sizeof(view->store));
+    tcg_forget_recent(view);
     mini->view = view;
     mini->tcg.vcpu = &m->cpu->vcpu;
     mini->tcg.cpu = m->cpu;
