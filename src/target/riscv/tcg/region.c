@@ -168,7 +168,7 @@ static void find_run(Find *f, unsigned offset)
 /* ---- Edges. */
 
 /* leads: the target begins a block even if nothing else leads there. */
-static void add_edge(RvTranslate *t, const RvNode *from, uint64_t pc, bool leads)
+static void add_edge(RvTranslate *t, uint64_t pc, bool leads)
 {
     unsigned offset = offset_of(t, pc);
 
@@ -176,7 +176,6 @@ static void add_edge(RvTranslate *t, const RvNode *from, uint64_t pc, bool leads
         RvNode *node = &t->nodes[t->at[offset] - 1];
 
         node->preds++;
-        node->back += node->offset <= from->offset;
         node->leader |= leads;
     }
 }
@@ -194,19 +193,19 @@ static void add_edges(RvTranslate *t, const RvNode *node)
     }
     if (is_branch(node)) {
         if (stays(t, node)) {
-            add_edge(t, node, jump_target(t, node), true);
+            add_edge(t, jump_target(t, node), true);
         }
-        add_edge(t, node, node_next(t, node), true);
+        add_edge(t, node_next(t, node), true);
     } else if (node->insn.op == RV_OP_JAL) {
         if (stays(t, node)) {
-            add_edge(t, node, jump_target(t, node), true);
+            add_edge(t, jump_target(t, node), true);
         }
     } else if (rv_is_return(&node->insn)) {
         for (unsigned i = 0; i < t->return_count; i++) {
-            add_edge(t, node, t->page + 2 * (uint64_t)t->returns[i], true);
+            add_edge(t, t->page + 2 * (uint64_t)t->returns[i], true);
         }
     } else if (!ends(t, node)) {
-        add_edge(t, node, node_next(t, node), false);
+        add_edge(t, node_next(t, node), false);
     }
 }
 

@@ -100,25 +100,12 @@ static bool inherits(const RvTranslate *t, const RvNode *node)
     return node->preds == 1 && !is_backward(t, rv_node_pc(t, node));
 }
 
-/*
- * A loop that is entered in its middle, as hot ones are, would look like one with all around it: the
- * inner one's way back leads to where the outer one's does. So what comes from before goes through a
- * block of its own, which heads the outer loop.
- */
-static bool has_door(const RvNode *node)
-{
-    return node->back > 0 && node->preds - node->back > 1;
-}
-
 /* The block of a leader, which will be made. Takes over what holds now if only this leads there. */
 static uint16_t block_of(RvTranslate *t, RvNode *node)
 {
     if (!node->queued) {
         node->queued = true;
         node->block = ir_block_new(t->region, rv_node_pc(t, node));
-        if (has_door(node)) {
-            node->door = ir_block_new(t->region, rv_node_pc(t, node));
-        }
         node->pending = 0;
         node->boxed = 0;
         t->queue[t->queue_count++] = (uint16_t)(node - t->nodes);
@@ -128,14 +115,6 @@ static uint16_t block_of(RvTranslate *t, RvNode *node)
         node->boxed = t->boxed;
     }
     return node->block;
-}
-
-/* Where forward edges to a node lead. */
-static uint16_t entrance_of(RvTranslate *t, RvNode *node)
-{
-    uint16_t block = block_of(t, node);
-
-    return has_door(node) ? node->door : block;
 }
 
 /* Whether an edge needs no more than to name the block it leads to. */
@@ -163,7 +142,7 @@ static void emit_edge(RvTranslate *t, uint64_t pc)
     if (!inherits(t, node)) {
         emit_count(t, pending);
     }
-    emit_to_block(t, IR_OP_br, entrance_of(t, node), pc);
+    emit_to_block(t, IR_OP_br, block_of(t, node), pc);
 }
 
 void rv_goto(RvTranslate *t, uint64_t pc)
@@ -188,7 +167,7 @@ void rv_goto_if(RvTranslate *t, IrCond cond, IrReg a, IrReg b, uint64_t taken, u
     }
     for (unsigned i = 0; i < 2; i++) {
         plain[i] = is_plain(t, node[i]);
-        block[i] = plain[i] ? entrance_of(t, node[i]) : ir_block_new(t->region, t->pc);
+        block[i] = plain[i] ? block_of(t, node[i]) : ir_block_new(t->region, t->pc);
     }
     branch = rv_op3(t, IR_OP_brcond, IR_NONE, a, b);
     branch->cond = (uint8_t)cond;
@@ -266,10 +245,6 @@ static void emit_insn(RvTranslate *t, const RvNode *node)
 
 static void emit_block(RvTranslate *t, RvNode *node)
 {
-    if (has_door(node)) {
-        ir_block_begin(t->region, node->door);
-        emit_to_block(t, IR_OP_br, node->block, rv_node_pc(t, node));
-    }
     ir_block_begin(t->region, node->block);
     t->pending = node->pending;
     t->boxed = node->boxed;
@@ -304,7 +279,7 @@ static void emit_entry(RvTranslate *t)
     if (entry->preds > 1) {
         ir_block_begin(t->region, ir_block_new(t->region, t->source->pc));
         ir_guest(t->region, t->source->pc, entry->insn.raw, entry->insn.len, 0);
-        emit_to_block(t, IR_OP_br, entrance_of(t, entry), t->source->pc);
+        emit_to_block(t, IR_OP_br, block_of(t, entry), t->source->pc);
     } else {
         block_of(t, entry);
     }

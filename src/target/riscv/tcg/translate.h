@@ -89,9 +89,7 @@ typedef struct RvNode {
     RvInsn insn;
     uint16_t offset; /* from the page's start, in halfwords */
     uint16_t preds;  /* edges that lead to it */
-    uint16_t back;   /* of these, from behind it */
     uint16_t block;  /* of a leader: its IR block */
-    uint16_t door;   /* of one that begins a loop: the block before the loop; see translate.c */
     bool leader;     /* begins a block */
     bool queued;     /* of a leader: its block is made, or will be */
     bool breakpoint;
