@@ -150,7 +150,7 @@ void build_cpus_loss(Builder *b, BuildSource *source, BuildLane *lane, int64_t b
 
 /* From here on: the reader's callbacks, and the model's own (model.c). */
 void build_on_class(void *builder, ReaderClass *cls);
-void build_on_event(void *builder, const ReaderEvent *event);
+void build_on_event(void *builder, const ReaderEvent *raw);
 void build_on_loss(void *builder, ReaderSource *source, ReaderThread *thread, int64_t begin_ns,
                    int64_t end_ns, uint64_t count);
 void build_init(Builder *b, TraceModel *model, Atoms *atoms, const TraceModelOptions *options);

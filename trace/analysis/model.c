@@ -448,7 +448,12 @@ static bool load(TraceModel *model, const char *const *paths, const TraceModelOp
     build_init(&b, model, atoms, options);
     callbacks.opaque = &b;
     ok = reader_run(reader, &callbacks, error);
-    if (ok && !model->n_events) {
+    if (ok && !model->n_events && reader_truncated(reader)) {
+        ok = tool_fail(error,
+                       "%s: the trace was cut off before its first event was whole; record "
+                       "again",
+                       paths[0]);
+    } else if (ok && !model->n_events) {
         ok = tool_fail(error,
                        "%s: the trace has no event: were any selected (-trace GLOB, and with "
                        "LTTng 'lttng enable-event')?",

@@ -401,6 +401,18 @@ uint64_t reader_n_events(const Reader *reader)
     return reader->n_events;
 }
 
+bool reader_truncated(const Reader *reader)
+{
+    for (unsigned i = 0; i < reader->found->len; i++) {
+        const FoundTrace *found = g_ptr_array_index(reader->found, i);
+
+        if (found->truncated) {
+            return true;
+        }
+    }
+    return false;
+}
+
 GPtrArray *reader_sources(const Reader *reader)
 {
     return reader->sources;

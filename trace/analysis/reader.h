@@ -99,6 +99,9 @@ bool reader_run(Reader *reader, const ReaderCallbacks *callbacks, GError **error
 /* After reader_run: events read, those of skipped classes too. */
 uint64_t reader_n_events(const Reader *reader);
 
+/* Was a file of the traces cut off amid a packet? */
+bool reader_truncated(const Reader *reader);
+
 /* The sources seen so far, by index. */
 GPtrArray *reader_sources(const Reader *reader);
 
