@@ -7,6 +7,45 @@
  */
 #include "tcg/opt.h"
 
+/* Operations that look at the low half of inputs alone: bit 0 for a, bit 1 for b. */
+unsigned opt_low_half_inputs(const IrInsn *insn)
+{
+    switch (insn->op) {
+    case IR_OP_addw:
+    case IR_OP_subw:
+    case IR_OP_shlw:
+    case IR_OP_shrw:
+    case IR_OP_sarw:
+    case IR_OP_rorw:
+    case IR_OP_rolw:
+    case IR_OP_mulw:
+    case IR_OP_divsw:
+    case IR_OP_divuw:
+    case IR_OP_remsw:
+    case IR_OP_remuw:
+        return 3;
+    case IR_OP_sext8:
+    case IR_OP_sext16:
+    case IR_OP_sext32:
+    case IR_OP_zext8:
+    case IR_OP_zext16:
+    case IR_OP_zext32:
+    case IR_OP_clzw:
+    case IR_OP_ctzw:
+    case IR_OP_popcntw:
+    case IR_OP_fmvwx:
+    case IR_OP_fcvtdw:
+    case IR_OP_fcvtdu:
+    case IR_OP_fcvtsw:
+    case IR_OP_fcvtsu:
+        return 1;
+    case IR_OP_st:
+        return (insn->aux & IR_MEM_SIZE) <= 2 ? 2 : 0;
+    default:
+        return 0;
+    }
+}
+
 static void become_movi(IrInsn *insn, uint64_t value)
 {
     insn->op = IR_OP_movi;

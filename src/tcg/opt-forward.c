@@ -37,45 +37,6 @@ static IrReg resolve(const Opt *o, IrReg reg)
     return reg;
 }
 
-/* Operations that look at the low half of inputs alone: bit 0 for a, bit 1 for b. */
-static unsigned low_half_inputs(const IrInsn *insn)
-{
-    switch (insn->op) {
-    case IR_OP_addw:
-    case IR_OP_subw:
-    case IR_OP_shlw:
-    case IR_OP_shrw:
-    case IR_OP_sarw:
-    case IR_OP_rorw:
-    case IR_OP_rolw:
-    case IR_OP_mulw:
-    case IR_OP_divsw:
-    case IR_OP_divuw:
-    case IR_OP_remsw:
-    case IR_OP_remuw:
-        return 3;
-    case IR_OP_sext8:
-    case IR_OP_sext16:
-    case IR_OP_sext32:
-    case IR_OP_zext8:
-    case IR_OP_zext16:
-    case IR_OP_zext32:
-    case IR_OP_clzw:
-    case IR_OP_ctzw:
-    case IR_OP_popcntw:
-    case IR_OP_fmvwx:
-    case IR_OP_fcvtdw:
-    case IR_OP_fcvtdu:
-    case IR_OP_fcvtsw:
-    case IR_OP_fcvtsu:
-        return 1;
-    case IR_OP_st:
-        return (insn->aux & IR_MEM_SIZE) <= 2 ? 2 : 0;
-    default:
-        return 0;
-    }
-}
-
 static IrReg low_half_source(const Opt *o, IrReg reg)
 {
     const Fact *fact = opt_fact(o, reg);
@@ -115,7 +76,7 @@ static void fold_sum(const Opt *o, IrInsn *insn)
 
 static void resolve_inputs(const Opt *o, IrInsn *insn)
 {
-    unsigned low = low_half_inputs(insn);
+    unsigned low = opt_low_half_inputs(insn);
     const IrOpInfo *info = &ir_op_info[insn->op];
 
     insn->a = resolve(o, insn->a);
@@ -299,6 +260,49 @@ static void fold_branch(Opt *o, IrInsn *insn)
     o->changed_flow = true;
 }
 
+/*
+ * x = y << n; x = x >> n: the second shift overwrites the first one's result, so that y may be gone by now. When
+ * nothing in between could tell, the first one becomes the extension and the second a copy of itself.
+ */
+static void fuse_shift_pair(Opt *o, IrInsn *insn, uint32_t index)
+{
+    bool word = insn->op == IR_OP_shrw || insn->op == IR_OP_sarw;
+    bool sign = insn->op == IR_OP_sar || insn->op == IR_OP_sarw;
+    const Fact *fact = opt_fact(o, insn->a);
+    int64_t by = insn->imm & (word ? 31 : 63);
+    IrInsn *first;
+    unsigned width;
+
+    if (insn->b != IR_IMM || insn->dst != insn->a || fact == NULL || index - fact->index > 4 ||
+        fact->index >= index) {
+        return;
+    }
+    first = &o->region->insns[fact->index];
+    width = (word ? 32 : 64) - (unsigned)by;
+    if (first->op != (word ? IR_OP_shlw : IR_OP_shl) || first->dst != insn->a ||
+        first->b != IR_IMM || (first->imm & (word ? 31 : 63)) != by ||
+        (width != 8 && width != 16 && (word || width != 32))) {
+        return;
+    }
+    for (const IrInsn *between = first + 1; between < insn; between++) {
+        if ((ir_op_info[between->op].flags & (IR_FAULTS | IR_SYNC | IR_END | IR_READS_DST)) ||
+            between->a == insn->a || between->b == insn->a || between->c == insn->a ||
+            between->dst == insn->a || between->dst == first->a) {
+            return;
+        }
+    }
+    first->op = (uint8_t)(width == 8    ? (sign ? IR_OP_sext8 : IR_OP_zext8)
+                          : width == 16 ? (sign ? IR_OP_sext16 : IR_OP_zext16)
+                                        : (sign ? IR_OP_sext32 : IR_OP_zext32));
+    first->b = IR_NONE;
+    first->imm = 0;
+    insn->op = IR_OP_mov;
+    insn->b = IR_NONE;
+    insn->imm = 0;
+    /* What is known of the register is now what the extension gives. */
+    note_result(o, first, fact->index);
+}
+
 static void forward_insn(Opt *o, IrInsn *insn, uint32_t index)
 {
     unsigned flags = ir_op_info[insn->op].flags;
@@ -326,6 +330,10 @@ static void forward_insn(Opt *o, IrInsn *insn, uint32_t index)
     if (insn->dst == IR_NONE) {
         opt_algebra(o, insn);
         return;
+    }
+    if (insn->op == IR_OP_shr || insn->op == IR_OP_sar || insn->op == IR_OP_shrw ||
+        insn->op == IR_OP_sarw) {
+        fuse_shift_pair(o, insn, index);
     }
     opt_algebra(o, insn);
     if (!opt_number_find(o, index)) {

@@ -94,6 +94,9 @@ void opt_number_enter(Opt *o, uint32_t index, const uint32_t ticks[3]);
 /* Widths of what an operation gives, for its Fact. */
 void opt_widths(const Opt *o, const IrInsn *insn, uint8_t *ubits, uint8_t *sbits);
 
+/* Inputs of which an operation looks at the low 32 bits alone: bit 0 for a, bit 1 for b. */
+unsigned opt_low_half_inputs(const IrInsn *insn);
+
 void opt_dead(Opt *o);
 
 #endif

@@ -352,6 +352,29 @@ static void emit_operation(Generator *g)
     fill_aux(g, insn);
 }
 
+/* Extensions as compilers write them: two shifts in place, now and then with something in between. */
+static void emit_shift_pair(Generator *g)
+{
+    static const uint8_t amounts[] = { 16, 24, 32, 48, 56, 7 };
+    IrReg reg = (IrReg)below(g, RANDOM_POINTERS), from = any_input(g, IR_TYPE_I64);
+    bool word = below(g, 2);
+    unsigned by = amounts[below(g, G_N_ELEMENTS(amounts))];
+
+    if (below(g, 2)) {
+        from = reg;
+        ir_emit_imm(g->region, IR_OP_addw, reg, reg, any_imm(g));
+    }
+    ir_emit_imm(g->region, word ? IR_OP_shlw : IR_OP_shl, reg, from, by);
+    g->wrote = true;
+    if (below(g, 3) == 0) {
+        ir_emit_imm(g->region, IR_OP_add, (IrReg)below(g, RANDOM_POINTERS),
+                    any_input(g, IR_TYPE_I64), 1);
+    }
+    ir_emit_imm(g->region,
+                below(g, 2) ? (word ? IR_OP_shrw : IR_OP_shr) : (word ? IR_OP_sarw : IR_OP_sar),
+                reg, reg, by);
+}
+
 static void emit_guest_insn(Generator *g)
 {
     unsigned operations = 1 + below(g, 3);
@@ -367,6 +390,9 @@ static void emit_guest_insn(Generator *g)
         IrReg pointer = (IrReg)(RANDOM_POINTERS + below(g, 2));
 
         ir_emit_imm(g->region, IR_OP_add, pointer, pointer, ((int64_t)below(g, 16) - 4) * 8);
+    }
+    if (below(g, 8) == 0) {
+        emit_shift_pair(g);
     }
     while (operations-- > 0) {
         emit_operation(g);

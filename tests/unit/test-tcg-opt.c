@@ -211,6 +211,26 @@ static void pairs_of_shifts_extend(void **state)
     EXPECT("zext32 x1, x2", "sext16 x3, x2");
 }
 
+/* As compilers write it: the shifts overwrite what they shift, and only low halves matter. */
+static void shifts_in_place_extend_too(void **state)
+{
+    imm(IR_OP_addw, X(1), X(1), 1);
+    next_guest();
+    imm(IR_OP_shlw, X(1), X(1), 16);
+    next_guest();
+    imm(IR_OP_add, X(5), X(5), 1);
+    next_guest();
+    imm(IR_OP_sarw, X(1), X(1), 16);
+    next_guest();
+    imm(IR_OP_shl, X(2), X(2), 32);
+    next_guest();
+    load(X(6), X(7), 0, 3);
+    next_guest();
+    imm(IR_OP_shr, X(2), X(2), 32);
+    EXPECT("add x1, x1, 1", "sext16 x1, x1", "add x5, x5, 1", "shl x2, x2, 32", "ld.u64 x6, [x7]",
+           "shr x2, x2, 32");
+}
+
 static void strength_is_reduced(void **state)
 {
     IrReg t = temp(), u = temp();
@@ -316,6 +336,7 @@ int main(void)
         TEST(writes_nobody_sees_go),
         TEST(extensions_of_what_is_extended_go),
         TEST(pairs_of_shifts_extend),
+        TEST(shifts_in_place_extend_too),
         TEST(strength_is_reduced),
         TEST(what_was_computed_is_not_computed_again),
         TEST(but_again_when_an_input_has_changed),
