@@ -19,6 +19,7 @@
 #define RANDOM_POINTERS 13 /* this one and the next mostly point into memory */
 #define RANDOM_BASE UINT64_C(0x10000)
 #define RANDOM_PAGES 8
+#define RANDOM_HEAT 1 /* number of a counter that a region may count down at its entry */
 
 typedef struct RandomEnv {
     uint64_t x[RANDOM_INTS];

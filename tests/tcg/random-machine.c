@@ -236,6 +236,7 @@ RandomMachine *random_machine_create(const TcgHost *host, const TcgHostFeatures 
     g_assert(m->code.rw != MAP_FAILED && m->code.rx != MAP_FAILED && m->view != MAP_FAILED &&
              m->memory != MAP_FAILED);
     tcg_forget_recent(m->view);
+    m->view->heat[RANDOM_HEAT] = INT32_MAX; /* never hot */
     m->view->load_mask = m->view->store_mask = (uint64_t)((1u << TCG_TLB_MIN_BITS) - 1)
                                                << TCG_TLB_ENTRY_SHIFT;
     for (unsigned i = 0; i < 1u << TCG_TLB_MIN_BITS; i++) {

@@ -156,6 +156,7 @@ X86Bench *bench_create(unsigned features_without, const TcgFpu *fpu)
     b->emitter = tcg_host_x86_64.emitter_create(&b->thunks, &b->features);
     b->region = ir_region_create();
     b->allocation.home = g_new0(IrHome, IR_FIRST_TEMP + 64);
+    b->allocation.placed = g_new0(IrReg, BENCH_INTS + BENCH_FLOATS);
     return b;
 }
 
@@ -166,6 +167,7 @@ void bench_destroy(X86Bench *b)
     munmap(b->buffer.rw, CODE_BYTES);
     munmap(b->view, sizeof(*b->view));
     g_free(b->allocation.home);
+    g_free(b->allocation.placed);
     g_free(b);
 }
 
@@ -180,6 +182,12 @@ void bench_begin(X86Bench *b, const int8_t *int_homes, const int8_t *float_homes
             b->allocation.home[i].reg = float_homes[i - BENCH_INTS];
         } else if (i >= IR_FIRST_TEMP) {
             b->allocation.home[i].slot = (int16_t)(i - IR_FIRST_TEMP);
+        }
+    }
+    b->allocation.placed_count = 0;
+    for (unsigned i = 0; i < BENCH_INTS + BENCH_FLOATS; i++) {
+        if (b->allocation.home[i].reg >= 0) {
+            b->allocation.placed[b->allocation.placed_count++] = (IrReg)i;
         }
     }
     ir_block_begin(b->region, ir_block_new(b->region, 0x1000));

@@ -453,6 +453,83 @@ static void addresses(void **state)
     }
 }
 
+/* Copies 32 bytes from x1 to x2 by four loads and four stores, interleaved; singly where heat is counted. */
+static void emit_copy(X86Bench *bench, bool shared, unsigned pattern)
+{
+    static const uint8_t order[] = { 2, 0, 3, 1 };
+    int8_t homes[8];
+
+    int_homes(pattern, homes);
+    bench_begin(bench, homes, no_homes);
+    bench->region->heat_offset = shared ? 0 : TCG_VIEW_OFFSET(heat[7]);
+    bench->view->heat[7] = INT32_MAX;
+    for (unsigned i = 0; i < 4; i++) {
+        IrInsn *ld = ir_emit(bench->region, IR_OP_ld, 0, 1, IR_NONE, IR_NONE), *st;
+
+        ld->imm = order[i] * 8;
+        ld->aux = 3;
+        ir_emit_imm(bench->region, IR_OP_add, 3, 3, 1);
+        st = ir_emit(bench->region, IR_OP_st, IR_NONE, 2, 0, IR_NONE);
+        st->imm = order[i] * 8;
+        st->aux = 3;
+    }
+    ir_emit(bench->region, IR_OP_mul, 3, 3, 3, IR_NONE); /* after the groups */
+    bench_emit(bench);
+}
+
+/* One check for several accesses; where it fails, each is made for itself. */
+static void shared_checks(void **state)
+{
+    for (unsigned pattern = 0; pattern < 32; pattern++) {
+        for (unsigned shared = 0; shared < 2; shared++) {
+            X86Bench *bench = bench_create(0, NULL);
+
+            emit_copy(bench, shared, pattern);
+            for (unsigned run = 0; run < 200; run++) {
+                /* Within the page, and over its end by more and more accesses. */
+                uint64_t from = 0x800 + run * 8, to = run % 3 ? 0x400 : 0xfe8 + run % 7;
+                unsigned slows = 0;
+
+                if (run > 100) {
+                    from = 0xfd0 + run % 48;
+                }
+                for (unsigned i = 0; i < 4; i++) {
+                    slows += from + i * 8 + 8 > 4096;
+                    slows += to + i * 8 + 8 > 4096;
+                }
+                for (unsigned i = 0; i < sizeof(bench->page); i++) {
+                    bench->page[i] = (uint8_t)(i * 7 + i / 256);
+                }
+                bench->slow_value = 0x55;
+                bench->slows = 0;
+                bench->env.x[1] = BENCH_PAGE + from;
+                bench->env.x[2] = BENCH_PAGE + to;
+                bench->env.x[3] = 5;
+                assert_int_equal(bench_run(bench), TCG_EXIT_RESUME);
+                assert_int_equal(bench->slows, slows);
+                assert_int_equal(bench->env.x[3], 81);
+                for (unsigned i = 0; i < 32 && slows == 0; i++) {
+                    unsigned at = (unsigned)from + i;
+
+                    if (to + 32 <= from) {
+                        assert_int_equal(bench->page[to + i], (uint8_t)(at * 7 + at / 256));
+                    }
+                }
+            }
+            /* The table forgets the page: so does everything. */
+            bench->view->load[BENCH_PAGE >> TCG_PAGE_BITS].tag = TCG_TLB_EMPTY;
+            tcg_forget_recent(bench->view);
+            bench->slows = 0;
+            bench->env.x[1] = BENCH_PAGE + 0x100;
+            bench->env.x[2] = BENCH_PAGE + 0x200;
+            bench_run(bench);
+            assert_int_equal(bench->slows, 4);
+            assert_int_equal(bench->env.x[0], 0x55);
+            bench_destroy(bench);
+        }
+    }
+}
+
 /* Byte and halfword atomics, which random regions may leave out. */
 static void small_atomics(void **state)
 {
@@ -624,15 +701,11 @@ static void buffers_that_are_too_small(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(integer_operations),
-        cmocka_unit_test(floating_point_operations),
-        cmocka_unit_test(comparison_and_branch),
-        cmocka_unit_test(addresses),
-        cmocka_unit_test(small_atomics),
-        cmocka_unit_test(leaving_and_linking),
-        cmocka_unit_test(looking_up),
-        cmocka_unit_test(text_of_code),
-        cmocka_unit_test(buffers_that_are_too_small),
+        cmocka_unit_test(integer_operations),    cmocka_unit_test(floating_point_operations),
+        cmocka_unit_test(comparison_and_branch), cmocka_unit_test(addresses),
+        cmocka_unit_test(shared_checks),         cmocka_unit_test(small_atomics),
+        cmocka_unit_test(leaving_and_linking),   cmocka_unit_test(looking_up),
+        cmocka_unit_test(text_of_code),          cmocka_unit_test(buffers_that_are_too_small),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -55,6 +55,9 @@ static void compare_parts(unsigned parts, unsigned without, uint64_t count)
         if (seed & 1) {
             ir_optimise(changed);
         }
+        if (seed & 2) { /* as code that is not hot yet: accesses do not share checks */
+            changed->heat_offset = TCG_VIEW_OFFSET(heat[RANDOM_HEAT]);
+        }
         for (unsigned i = 0; i < 4; i++) {
             char *difference;
 
