@@ -49,6 +49,7 @@ typedef struct Allocator {
     Call *calls;
     uint32_t call_count;
     unsigned crossing_count;
+    unsigned exit_often; /* of each exit: the region is left once for each time it is entered */
     uint64_t random;
 } Allocator;
 
@@ -57,6 +58,19 @@ static unsigned frequency(const IrBlock *block)
     static const uint16_t by_depth[MAX_DEPTH + 1] = { 16, 128, 1024, 8192, 65535 };
 
     return block->cold ? 1 : by_depth[MIN(block->loop_depth, MAX_DEPTH)];
+}
+
+static unsigned exit_frequency(const IrRegion *region)
+{
+    unsigned exits = 0;
+
+    for (uint32_t b = 0; b < region->block_count; b++) {
+        uint16_t successors[2];
+
+        exits += !region->blocks[b].cold &&
+                 ir_successors(ir_block_last(region, &region->blocks[b]), successors) == 0;
+    }
+    return MAX(1, 16 / MAX(exits, 1));
 }
 
 static uint32_t add_capped(uint32_t a, uint32_t b)
@@ -173,7 +187,7 @@ static void walk_block(Allocator *al, unsigned number)
                 at_site[0] = dirty[0];
                 at_site[1] = dirty[1];
                 if ((flags & IR_SYNC) && insn->op != IR_OP_poll) {
-                    charge_set(al, dirty, often);
+                    charge_set(al, dirty, flags & IR_END ? MIN(often, al->exit_often) : often);
                 }
             }
             if (insn->op == IR_OP_syscall) {
@@ -525,6 +539,7 @@ void ir_allocate(IrRegion *region, const IrHostRegs *host, uint64_t fuzz_seed, I
             out->home[i] = (IrHome){ .reg = -1, .slot = -1, .start = 1, .end = 0 };
         }
     }
+    al.exit_often = exit_frequency(region);
     for (unsigned b = 0; b < region->block_count; b++) {
         walk_block(&al, b);
     }
