@@ -99,7 +99,7 @@ static bool cut_amid_packet(int fd, off_t size, off_t *whole, PacketHead *part)
         }
         *whole = at;
         if ((size_t)n < sizeof(head)) {
-            return at > 0 || head.magic == PACKET_MAGIC;
+            return at > 0 || n < (ssize_t)sizeof(head.magic) || head.magic == PACKET_MAGIC;
         }
         if (head.magic != PACKET_MAGIC) {
             /* Space that was reserved and never written. */

@@ -90,6 +90,6 @@ void reader_take_event(Stream *stream, const bt_message *message);
 /* Of tables in Reader. */
 guint reader_thread_hash(gconstpointer key);
 gboolean reader_thread_equal(gconstpointer a, gconstpointer b);
-void reader_class_plan_free(gpointer plan);
+void reader_class_plan_free(gpointer data);
 
 #endif
