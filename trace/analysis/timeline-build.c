@@ -10,6 +10,9 @@
 /* More rows than these are no picture any more; what does not fit is counted. */
 #define MAX_ROWS 12
 
+/* 52 days. What is farther off was never measured, and a script's numbers are exact up to 2^53. */
+#define MAX_TIME ((int64_t)1 << 52)
+
 static const char *const unit_names[] = {
     [TIMELINE_NS] = "ns",     [TIMELINE_COUNT] = "count", [TIMELINE_TEXT] = "text",
     [TIMELINE_LANE] = "lane", [TIMELINE_HEX] = "hex",     [TIMELINE_FLAG] = "flag",
@@ -204,6 +207,22 @@ static void write_kind(TimelineBuild *b, const TimelineKind *kind)
     }
 }
 
+/* Durations are fields of events, and a damaged trace may have any number there. */
+static int64_t plus(int64_t a, int64_t b)
+{
+    int64_t sum;
+
+    return __builtin_add_overflow(a, b, &sum) ? (b < 0 ? INT64_MIN + 1 : INT64_MAX) : sum;
+}
+
+static int64_t minus(int64_t a, int64_t b)
+{
+    int64_t difference;
+
+    return __builtin_sub_overflow(a, b, &difference) ? (b < 0 ? INT64_MAX : INT64_MIN + 1)
+                                                     : difference;
+}
+
 /* An end that the trace does not have is the trace's own. */
 static void add_item(TimelineBuild *b, TraceLaneId lane, TimelineItem item)
 {
@@ -215,7 +234,8 @@ static void add_item(TimelineBuild *b, TraceLaneId lane, TimelineItem item)
     if (item.end_ns == TRACE_NO_TIME) {
         item.end_ns = b->model->end_ns;
     }
-    item.end_ns = MAX(item.end_ns, item.begin_ns);
+    item.begin_ns = CLAMP(item.begin_ns, -MAX_TIME, MAX_TIME);
+    item.end_ns = CLAMP(item.end_ns, item.begin_ns, MAX_TIME);
     b->stray |= index == b->model->n_lanes;
     g_array_append_val(b->items[index], item);
 }
@@ -233,7 +253,7 @@ static int64_t lane_extra(TraceLaneId lane)
 
 static int64_t between(int64_t from, int64_t to)
 {
-    return from == TRACE_NO_TIME || to == TRACE_NO_TIME ? TRACE_NO_TIME : to - from;
+    return from == TRACE_NO_TIME || to == TRACE_NO_TIME ? TRACE_NO_TIME : minus(to, from);
 }
 
 static int64_t flag(bool value)
@@ -305,12 +325,13 @@ static void add_guests(TimelineBuild *b, TraceGuestKind which, const TimelineKin
         } else {
             name = g_strdup_printf("%s %" G_GINT64_FORMAT, kind->label, g->number);
         }
+        /* Calls that do not return (exit) would fill row after row to the trace's end. */
         add_item(b, g->lane,
                  (TimelineItem){
                      .begin_ns = g->time_ns,
-                     .end_ns = kind->marks ? g->time_ns : g->end_ns,
+                     .end_ns = kind->marks || g->end_ns == TRACE_NO_TIME ? g->time_ns : g->end_ns,
                      .name = timeline_text(b, name),
-                     .extra = { g->number },
+                     .extra = { g->number, flag(!kind->marks && g->end_ns == TRACE_NO_TIME) },
                  });
     }
     write_kind(b, kind);
@@ -324,9 +345,11 @@ static void write_guests(TimelineBuild *b)
     static const TimelineKind modes = {
         "mode", "the guest's privilege mode", false, { { "level", TIMELINE_COUNT } }
     };
-    static const TimelineKind calls = {
-        "syscall", "the guest's system calls", false, { { "number", TIMELINE_COUNT } }
-    };
+    static const TimelineKind calls = { "syscall",
+                                        "the guest's system calls",
+                                        false,
+                                        { { "number", TIMELINE_COUNT },
+                                          { "no return in the trace", TIMELINE_FLAG } } };
     static const TimelineKind traps = {
         "trap", "the guest's traps", true, { { "cause", TIMELINE_COUNT } }
     };
@@ -517,22 +540,61 @@ static void write_flushes(TimelineBuild *b)
         if (done == TRACE_NO_TIME) {
             done = f->enqueue_ns != TRACE_NO_TIME ? f->enqueue_ns : f->request_ns;
         }
-        if (f->request_ns != TRACE_NO_TIME && f->request_ns < done) {
-            item.begin_ns = f->request_ns;
-            item.end_ns = done;
-            item.name = timeline_text(b, queued);
-            add_item(b, f->lane, item);
-        }
         item.begin_ns = done;
-        item.end_ns = done + cost;
+        item.end_ns = plus(done, cost);
         item.name = timeline_atom(b, f->kind);
+        if (f->request_ns != TRACE_NO_TIME && f->request_ns < done) {
+            if (f->enqueue_ns == TRACE_NO_TIME) {
+                /* Done by who asked: from the request on. */
+                item.begin_ns = f->request_ns;
+            } else {
+                TimelineItem wait = item;
+
+                wait.begin_ns = f->request_ns;
+                wait.end_ns = done;
+                wait.name = timeline_text(b, queued);
+                add_item(b, f->lane, wait);
+            }
+        }
         add_item(b, f->lane, item);
         if (f->barrier_ns != TRACE_NO_TIME && f->barrier_ns > 0) {
-            item.begin_ns = done + cost;
-            item.end_ns = done + cost + f->barrier_ns;
+            item.begin_ns = plus(done, cost);
+            item.end_ns = plus(plus(done, cost), f->barrier_ns);
             item.name = timeline_text(b, barrier);
             add_item(b, f->lane, item);
         }
+    }
+    write_kind(b, &kind);
+}
+
+static void write_refills(TimelineBuild *b)
+{
+    static const char *const how[] = {
+        [TRACE_REFILL_WALK] = "walk",
+        [TRACE_REFILL_FAULT] = "fault",
+        [TRACE_REFILL_VICTIM] = "victim",
+        [TRACE_REFILL_RESIZE] = "resize",
+    };
+    static const TimelineKind kind = { "TLB refills",
+                                       "TLB misses: page walks, faults, the victim table; resizes",
+                                       false,
+                                       { { "leads to", TIMELINE_TEXT } } };
+
+    for (size_t i = 0; i < b->model->n_refills; i++) {
+        const TraceRefill *r = &b->model->refills[i];
+        g_autofree char *name = g_strdup_printf("%s: %s", trace_model_text(b->model, r->access),
+                                                r->kind < G_N_ELEMENTS(how) ? how[r->kind] : "?");
+
+        /* The event is emitted when the walk is over. */
+        add_item(b, r->lane,
+                 (TimelineItem){
+                     .begin_ns = r->duration_ns == TRACE_NO_TIME
+                                     ? r->time_ns
+                                     : minus(r->time_ns, r->duration_ns),
+                     .end_ns = r->time_ns,
+                     .name = timeline_text(b, name),
+                     .extra = { text_extra(b, r->what) },
+                 });
     }
     write_kind(b, &kind);
 }
@@ -552,14 +614,15 @@ static void write_timers(TimelineBuild *b)
         if (t->fired_ns == TRACE_NO_TIME) {
             continue;
         }
-        add_item(b, t->lane,
-                 (TimelineItem){
-                     .begin_ns = MAX(t->fired_ns - MAX(t->lateness_ns, 0), b->model->begin_ns),
-                     .end_ns = t->fired_ns,
-                     .name = timeline_atom(b, t->name),
-                     .extra = { t->lateness_ns, text_extra(b, t->clock),
-                                between(t->armed_ns, t->fired_ns) },
-                 });
+        add_item(
+            b, t->lane,
+            (TimelineItem){
+                .begin_ns = MAX(minus(t->fired_ns, MAX(t->lateness_ns, 0)), b->model->begin_ns),
+                .end_ns = t->fired_ns,
+                .name = timeline_atom(b, t->name),
+                .extra = { t->lateness_ns, text_extra(b, t->clock),
+                           between(t->armed_ns, t->fired_ns) },
+            });
     }
     write_kind(b, &kind);
 }
@@ -653,6 +716,7 @@ void timeline_build_tracks(TimelineBuild *build)
     write_exclusives(build);
     write_works(build);
     write_flushes(build);
+    write_refills(build);
     write_ops(build);
     write_timers(build);
     write_accesses(build);
