@@ -409,6 +409,33 @@ static void explain(const char *path, GError **error)
               path);
 }
 
+/* Events that are in two of the directories would count twice. */
+static bool overlap(const GPtrArray *traces, GError **error)
+{
+    for (unsigned i = 0; i < traces->len; i++) {
+        for (unsigned j = 0; j < i; j++) {
+            const FoundTrace *a = g_ptr_array_index(traces, j), *b = g_ptr_array_index(traces, i);
+            g_autofree char *path_a = g_canonicalize_filename(a->path, NULL);
+            g_autofree char *path_b = g_canonicalize_filename(b->path, NULL);
+            g_autofree char *parent_a = g_path_get_dirname(path_a);
+            g_autofree char *parent_b = g_path_get_dirname(path_b);
+
+            if (strcmp(path_a, path_b) == 0) {
+                tool_fail(error, "%s is named twice: name it once", b->path);
+                return true;
+            }
+            if (a->flight && b->flight && strcmp(parent_a, parent_b) == 0) {
+                tool_fail(
+                    error,
+                    "%s and %s are dumps of one recording and hold the same events: name one of them",
+                    a->path, b->path);
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 GPtrArray *find_traces(const char *const *paths, GError **error)
 {
     g_autoptr(GPtrArray) traces = g_ptr_array_new_with_free_func(found_trace_free);
@@ -425,5 +452,5 @@ GPtrArray *find_traces(const char *const *paths, GError **error)
             return NULL;
         }
     }
-    return g_steal_pointer(&traces);
+    return overlap(traces, error) ? NULL : g_steal_pointer(&traces);
 }

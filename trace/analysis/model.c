@@ -459,6 +459,16 @@ static bool load(TraceModel *model, const char *const *paths, const TraceModelOp
                        "LTTng 'lttng enable-event')?",
                        paths[0]);
     }
+    for (unsigned i = 0; ok && i < reader_sources(reader)->len; i++) {
+        const ReaderSource *source = g_ptr_array_index(reader_sources(reader), i);
+
+        if (source->twice) {
+            ok = tool_fail(error,
+                           "process %" G_GINT64_FORMAT " was recorded by two tracers, and "
+                           "both traces are named: name one of them",
+                           source->pid);
+        }
+    }
     if (ok) {
         take_sources(model, &b, reader_sources(reader));
         finish(model, &b);

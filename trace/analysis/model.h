@@ -348,7 +348,7 @@ typedef struct TraceModelOptions {
  * Reads the traces in `paths` (NULL-terminated; each a directory that holds a trace's metadata, or
  * directories that do, as LTTng's sessions) and joins them on one time axis. NULL with `error` set
  * (one line: the culprit and the remedy) when there is no trace, it is damaged beyond what a cut-off
- * end explains, or it has no event. Free with trace_model_free. Any thread, no locks; takes 1 to 2 us
+ * end explains, or it has no event. Free with trace_model_free. Any thread, no locks; takes about 1 us
  * an event.
  */
 TraceModel *trace_model_load(const char *const *paths, const TraceModelOptions *options,

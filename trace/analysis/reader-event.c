@@ -67,6 +67,7 @@ ReaderSource *reader_source_of_trace(Reader *reader, const FoundTrace *found, co
     source = source_for(reader, found, host, pid);
     source->truncated |= found->truncated;
     source->flight |= found->flight;
+    source->twice |= source->recorder && source->recorder != recorder;
     source->recorder = recorder;
     source->created = created;
     source->environment = atoms_add_text(reader->atoms, environment->str);
@@ -309,6 +310,7 @@ static void take_thread(Stream *stream, const bt_field *context, const ContextPl
             uint32_t host = stream->trace_source->host;
             ReaderSource *source = source_for(reader, stream->found, host, pid);
 
+            source->twice |= source->recorder && source->recorder != stream->trace_source->recorder;
             source->recorder = stream->trace_source->recorder;
             source->created = stream->trace_source->created;
             source->environment = stream->trace_source->environment;

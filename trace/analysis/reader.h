@@ -53,6 +53,7 @@ typedef struct ReaderSource {
     int64_t pid;          /* -1 where the trace does not say */
     bool truncated;       /* the last packet of a file is cut off */
     bool flight;          /* a dump of a flight recording */
+    bool twice;           /* two tracers recorded it, and both traces were given */
     void *user;
 } ReaderSource;
 
