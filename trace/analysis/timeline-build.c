@@ -491,7 +491,7 @@ static void write_works(TimelineBuild *b)
 static void write_ops(TimelineBuild *b)
 {
     static const TimelineKind kind = { "ops",
-                                       "accelerator ops, on the lane that called them",
+                                       "accelerator ops, on the lane that called them, if known",
                                        false,
                                        { { "for", TIMELINE_LANE },
                                          { "outcome", TIMELINE_COUNT },
@@ -501,7 +501,7 @@ static void write_ops(TimelineBuild *b)
         const TraceOp *op = &b->model->ops[i];
 
         add_item(
-            b, op->lane,
+            b, op->lane != TRACE_NO_LANE ? op->lane : op->target,
             (TimelineItem){
                 .begin_ns = op->begin_ns,
                 .end_ns = op->end_ns,
