@@ -178,13 +178,16 @@ static void drive_sleep(Vcpu *vcpu)
 /* A section that finds a vCPU in guest code and keeps it out of there. */
 static void drive_exclusive(Vcpu *vcpu)
 {
-    uint64_t before = entries(vcpu, VCPU_STATE_EXCLUSIVE_WAIT);
+    Vcpu *first = cpus_get(machine->cpus, 0); /* one thread may run both */
+    uint64_t before =
+        entries(vcpu, VCPU_STATE_EXCLUSIVE_WAIT) + entries(first, VCPU_STATE_EXCLUSIVE_WAIT);
     IrqLine *line = machine->target->irq_in(vcpu, MSI);
 
     irq_set(line, 1); /* it has enough to do */
     machine_unlock(machine->cpus);
     exclusive_start(machine->cpus, NULL);
-    while (entries(vcpu, VCPU_STATE_EXCLUSIVE_WAIT) == before) {
+    while (entries(vcpu, VCPU_STATE_EXCLUSIVE_WAIT) + entries(first, VCPU_STATE_EXCLUSIVE_WAIT) ==
+           before) {
         vcpu_kick(vcpu, "test");
         sched_yield();
     }
