@@ -432,10 +432,16 @@ TcgValue tcg_lookup(TcgCpu *cpu)
     uint64_t pc = cpu->target->get_pc(cpu->cpu);
     unsigned flags = cpu->target->cpu_flags(cpu->cpu);
     Making m = { .cpu = cpu, .pc = pc, .flags = flags, .max_insns = TIER0_INSNS };
+    const TcgJump *jump = &cpu->view->fast.jumps[tcg_jump_index(pc)];
     bool fault = false;
     TcgTb *tb;
     Made made;
 
+    /* Nobody has looked there yet when a helper has jumped. */
+    if (jump->tag == (pc | (flags & 1)) &&
+        !orr_load_relaxed(&tcg_cache_block_of(jump->code)->dead)) {
+        return (TcgValue){ (uintptr_t)jump->code, 0 };
+    }
     tcg_count(&cpu->counters.lookups);
     if (!fetch_page(cpu, pc, pc, &m.page)) {
         return leave(cpu, TCG_EXIT_RESUME);

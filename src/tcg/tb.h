@@ -218,6 +218,11 @@ TcgView *tcg_view_select(TcgCpu *cpu);
 void tcg_view_destroy_all(TcgCpu *cpu);
 void tcg_view_forget_jumps(TcgCpu *cpu);
 void tcg_view_note_large(TcgView *view, uint64_t va, unsigned page_bits);
+static inline unsigned tcg_jump_index(uint64_t tag)
+{
+    return (tag >> 1) & (TCG_JUMP_SIZE - 1);
+}
+
 void tcg_view_set_jump(TcgView *view, uint64_t pc, unsigned flags, const void *code);
 
 /* Any thread, TcgContext.lock held: no store entry of any view leads to the page without asking. */
@@ -278,6 +283,12 @@ bool tcg_cache_room(TcgCpu *cpu, TcgCodeBuffer *out, bool fresh);
 void tcg_cache_take(TcgCpu *cpu, TcgTb *tb);         /* tb's code stays where it is */
 void tcg_cache_untake(TcgCpu *cpu, const TcgTb *tb); /* the last that was taken */
 TcgTb *tcg_cache_block_at(const TcgContext *context, uintptr_t address); /* NULL: none */
+
+/* Of code that a block begins with: its pointer stands before it. */
+static inline TcgTb *tcg_cache_block_of(const void *code)
+{
+    return ((TcgTb *const *)code)[-1];
+}
 
 /* Lock-free. */
 TcgTb *tcg_hash_find(TcgContext *context, uint64_t pc, const RamBlock *ram, uint64_t offset,

@@ -33,15 +33,10 @@ static void executed(TcgCpu *cpu, TcgFlush kind, unsigned views, unsigned entrie
 
 /* ---- The table from pc to code. */
 
-static unsigned jump_index(uint64_t tag)
-{
-    return (tag >> 1) & (TCG_JUMP_SIZE - 1);
-}
-
 void tcg_view_set_jump(TcgView *view, uint64_t pc, unsigned flags, const void *code)
 {
     uint64_t tag = pc | (flags & 1);
-    unsigned index = jump_index(tag);
+    unsigned index = tcg_jump_index(tag);
     TcgJump *jump = &view->fast.jumps[index];
 
     if (jump->tag == TCG_JUMP_EMPTY(index)) {
@@ -198,43 +193,61 @@ static bool in_region(const TcgRegion *region, uint64_t va)
     return region->mask != 0 && ((va ^ region->base) & region->mask) == 0;
 }
 
-/* The smallest region that holds both. */
+/* The smallest region that holds both. Masks are ones and then zeros. */
 static TcgRegion merged(const TcgRegion *a, const TcgRegion *b)
 {
-    TcgRegion both = { a->base, a->mask & b->mask };
+    uint64_t differ = (a->base ^ b->base) | ~(a->mask & b->mask);
+    unsigned bits = differ ? 64 - (unsigned)__builtin_clzll(differ) : 0;
 
-    while (((a->base ^ b->base) & both.mask) != 0) {
-        both.mask <<= 1;
+    return (TcgRegion){ a->base, bits > 63 ? 0 : UINT64_MAX << bits };
+}
+
+/*
+ * Makes one of the two that lie nearest to each other; the place that becomes free is the last. Of more than
+ * two, two are in one half of all addresses.
+ */
+static void merge_nearest(TcgRegion *regions, unsigned count)
+{
+    TcgRegion best = { 0, 0 };
+    unsigned one = 0, other = 1;
+
+    for (unsigned i = 0; i < count; i++) {
+        for (unsigned j = i + 1; j < count; j++) {
+            TcgRegion both = merged(&regions[i], &regions[j]);
+
+            if (both.mask > best.mask) {
+                best = both;
+                one = i;
+                other = j;
+            }
+        }
     }
-    return both;
+    regions[one] = best;
+    regions[other] = regions[count - 1];
 }
 
 void tcg_view_note_large(TcgView *view, uint64_t va, unsigned page_bits)
 {
-    TcgRegion new, best = { 0, 0 };
-    unsigned at = 0;
+    TcgRegion all[TCG_LARGE + 1];
+    unsigned count = 0;
 
     if (page_bits <= TCG_PAGE_BITS || page_bits >= 64) {
         return; /* not translated at all: nothing to flush one page of */
     }
-    new = (TcgRegion){ va, ~((UINT64_C(1) << page_bits) - 1) };
-    for (unsigned i = 0; i < TCG_LARGE; i++) {
-        TcgRegion *region = &view->large[i];
-        TcgRegion both = region->mask ? merged(region, &new) : new;
-
-        if (region->mask && both.mask == region->mask) {
-            return; /* it is in there */
+    while (count < TCG_LARGE && view->large[count].mask) {
+        if (in_region(&view->large[count], va) &&
+            view->large[count].mask <= ~((UINT64_C(1) << page_bits) - 1)) {
+            return;
         }
-        /* Masks are ones and then zeros: the largest is that of the smallest region. */
-        if (!region->mask || both.mask > best.mask) {
-            best = both;
-            at = i;
-        }
-        if (!region->mask) {
-            break;
-        }
+        count++;
     }
-    view->large[at] = best;
+    memcpy(all, view->large, sizeof(view->large));
+    all[count++] = (TcgRegion){ va, ~((UINT64_C(1) << page_bits) - 1) };
+    if (count > TCG_LARGE) {
+        merge_nearest(all, count);
+        count--;
+    }
+    memcpy(view->large, all, count * sizeof(TcgRegion));
 }
 
 /* ---- Flushing. A selected view is emptied before the next entry; what is called says so. */
