@@ -12,7 +12,6 @@
 #include "orrery/impl/host-clock.h"
 #include "trace/trace-tcg.h"
 
-#pragma weak ir_optimise
 #define TIER0_INSNS 64
 #define TIER1_INSNS 384
 
@@ -295,9 +294,7 @@ static TcgTb *back(Making *m, const TcgTranslated *translated)
         log_region(context, region, "OP");
     }
     m->ns[1] = stage_ns(context);
-    if (ir_optimise) {
-        ir_optimise(region);
-    }
+    ir_optimise(region);
     if (orr_log_on(context->log, LOG_OP_OPT)) {
         log_region(context, region, "OP after optimisation");
     }
