@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "machine/internal.h"
+#include "orrery/gen/config.h"
 #include "orrery/impl/blockdev.h"
 #include "orrery/impl/chardev.h"
 #include "orrery/impl/error.h"
@@ -16,8 +17,6 @@
 #include "orrery/impl/trace.h"
 
 #include "trace/trace-hw.h"
-
-#define DEFAULT_ACCEL "interp"
 
 /* ---- Limits. */
 
@@ -101,7 +100,7 @@ static bool choose_accel(Machine *machine, const char *from_machine, GError **er
     const MachineOptions *options = machine->options;
     const char *fallback[] = { from_machine     ? from_machine
                                : options->qtest ? "qtest"
-                                                : DEFAULT_ACCEL };
+                                                : ORRERY_DEFAULT_ACCEL };
     bool given = options->accels && options->accels->len > 0;
     const char *const *texts = given ? (const char *const *)options->accels->pdata : fallback;
     guint count = given ? options->accels->len : 1;
