@@ -69,6 +69,8 @@ struct TcgCpu {
 
     /* Asked for by other threads; atomics. */
     bool flush_views, flush_code;
+
+    int64_t asleep_ns; /* tcg-rr: since when there is nothing to do; 0: there is */
 };
 
 /* The TcgCpu of a vCPU that a tcg accelerator runs. Its thread, or the machine lock held. */
@@ -94,6 +96,10 @@ void tcg_flush_space(TcgCpu *cpu, uint64_t space, uint64_t space_mask);
 void tcg_flush_page(TcgCpu *cpu, uint64_t va, uint64_t space, uint64_t space_mask);
 void tcg_flush_range(TcgCpu *cpu, uint64_t va, uint64_t length_bytes, uint64_t space,
                      uint64_t space_mask);
+
+/* The pages whose low `bits` bits of the address are va's; may take back more. */
+void tcg_flush_page_bits(TcgCpu *cpu, uint64_t va, unsigned bits, uint64_t space,
+                         uint64_t space_mask);
 
 /* All vCPUs: without waiting, or done when the caller's block has ended (return TCG_STEP_RESUME). */
 void tcg_flush_all_vcpus(TcgCpu *cpu);

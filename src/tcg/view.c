@@ -31,6 +31,13 @@ static void executed(TcgCpu *cpu, TcgFlush kind, unsigned views, unsigned entrie
     trace_tlb_flush_execute(cpu->vcpu->accel.index, flush_names[kind], views, entries);
 }
 
+/* One that nobody asked for by that name: it comes with something else. */
+static void happened(TcgCpu *cpu, TcgFlush kind, unsigned views, unsigned entries)
+{
+    tcg_count(&cpu->flush_kinds[kind]);
+    executed(cpu, kind, views, entries);
+}
+
 /* ---- The table from pc to code. */
 
 void tcg_view_set_jump(TcgView *view, uint64_t pc, unsigned flags, const void *code)
@@ -65,10 +72,13 @@ static void forget_jumps(TcgView *view)
 
 void tcg_view_forget_jumps(TcgCpu *cpu)
 {
-    for (unsigned i = 0; i < TCG_VIEW_COUNT && cpu->views[i]; i++) {
-        forget_jumps(cpu->views[i]);
+    unsigned views = 0, jumps = 0;
+
+    for (; views < TCG_VIEW_COUNT && cpu->views[views]; views++) {
+        jumps += cpu->views[views]->jump_count;
+        forget_jumps(cpu->views[views]);
     }
-    tcg_count(&cpu->flush_kinds[TCG_FLUSH_jump_cache]);
+    happened(cpu, TCG_FLUSH_jump_cache, views, jumps);
 }
 
 static void forget_fetches(TcgView *view)
@@ -310,7 +320,7 @@ static void flush_page(TcgCpu *cpu, TcgView *view, uint64_t page)
     tcg_forget_recent(&view->fast);
     tcg_table_drop(&view->store, page);
     if (view->fetched[index / 64] >> index % 64 & 1) {
-        tcg_count(&cpu->flush_kinds[TCG_FLUSH_jump_cache]);
+        happened(cpu, TCG_FLUSH_jump_cache, 1, view->jump_count);
         forget_jumps(view);
         forget_fetches(view);
     }
@@ -354,6 +364,20 @@ void tcg_flush_range(TcgCpu *cpu, uint64_t va, uint64_t length_bytes, uint64_t s
     executed(cpu, TCG_FLUSH_range_by_view, views, (unsigned)MIN(pages, 64));
 }
 
+/* Pages of which only low bits are known may be anywhere in the tables. */
+void tcg_flush_page_bits(TcgCpu *cpu, uint64_t va, unsigned bits, uint64_t space,
+                         uint64_t space_mask)
+{
+    if (bits >= 64) {
+        tcg_flush_page(cpu, va, space, space_mask);
+        return;
+    }
+    counted(cpu, TCG_FLUSH_page_bits, va, TCG_PAGE_MASK + 1, space, "guest");
+    trace_tlb_flush_widened(cpu->vcpu->accel.index, flush_names[TCG_FLUSH_page_bits], va,
+                            "upper bits are not compared");
+    executed(cpu, TCG_FLUSH_page_bits, flush_space(cpu, space, space_mask), 0);
+}
+
 void tcg_flush_all_vcpus(TcgCpu *cpu)
 {
     TcgContext *context = cpu->context;
@@ -369,7 +393,7 @@ void tcg_flush_all_vcpus(TcgCpu *cpu)
         }
     }
     orr_mutex_unlock(&context->lock);
-    flush_space(cpu, 0, 0);
+    executed(cpu, TCG_FLUSH_all_vcpus, flush_space(cpu, 0, 0), 0);
 }
 
 typedef struct Barrier {
@@ -386,10 +410,12 @@ static void flush_everybody(Vcpu *vcpu, void *data)
     orr_mutex_lock(&context->lock);
     for (guint i = 0; i < context->cpus->len; i++) {
         TcgCpu *cpu = g_ptr_array_index(context->cpus, i);
+        unsigned views = 0;
 
-        for (unsigned v = 0; v < TCG_VIEW_COUNT && cpu->views[v]; v++) {
-            cpu->views[v]->stale = true;
+        for (; views < TCG_VIEW_COUNT && cpu->views[views]; views++) {
+            cpu->views[views]->stale = true;
         }
+        executed(cpu, TCG_FLUSH_all_vcpus_synced, views, 0);
     }
     orr_mutex_unlock(&context->lock);
     trace_tlb_barrier_wait(vcpu->accel.index, flush_names[TCG_FLUSH_all_vcpus_synced],
@@ -446,17 +472,23 @@ static unsigned watch_table(TcgTable *table, RamBlock *block, uint64_t page)
 
 void tcg_view_watch(TcgContext *context, RamBlock *block, uint64_t page)
 {
+    TcgFlush kind = page == RAM_EVERY_PAGE ? TCG_FLUSH_dirty_reset : TCG_FLUSH_protect_code;
     unsigned taken = 0;
 
     for (guint c = 0; c < context->cpus->len; c++) {
         TcgCpu *cpu = g_ptr_array_index(context->cpus, c);
+        unsigned before = taken, views = 0;
 
         for (unsigned i = 0; i < TCG_VIEW_COUNT; i++) {
             TcgView *view = orr_load_acquire(&cpu->views[i]);
 
             if (view) {
                 taken += watch_table(&view->store, block, page);
+                views++;
             }
+        }
+        if (taken > before) {
+            happened(cpu, kind, views, taken - before);
         }
     }
     trace_tlb_watch(block->name, page == RAM_EVERY_PAGE ? 0 : page << TCG_PAGE_BITS, taken);

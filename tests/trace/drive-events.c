@@ -22,6 +22,7 @@
 #include "orrery/impl/machine.h"
 #include "orrery/impl/trace.h"
 #include "src/cpus/internal.h"
+#include "tcg/runtime.h"
 
 #define RAM UINT64_C(0x80000000)
 #define CODE (RAM + 0x1000)
@@ -68,6 +69,8 @@ static const uint32_t guest_code[] = {
     0xfbdff06f, /* j loop */
     0x100002b7, /* interrupt: lui t0, 0x10000 */
     0x00528303, /* lb t1, 5(t0) */
+    0x00030297, /* auipc t0, 0x30; a page without code */
+    0x2062a023, /* sw t1, 512(t0) */
     0x30200073, /* mret */
 };
 
@@ -242,6 +245,52 @@ static void drive_interrupts(Vcpu *vcpu)
         }
         irq_set(line, 0);
     }
+}
+
+/* ---- Translations. */
+
+/*
+ * What no instruction of this target asks for, by the functions that helpers of another one would
+ * call. They are linked into this program; what they work on is the accelerator's.
+ */
+static void flush_each(Vcpu *vcpu, void *opaque)
+{
+    TcgCpu *cpu = tcg_cpu(vcpu);
+
+    tcg_flush_range(cpu, CODE, 0x2000, 0, 0);
+    tcg_flush_page_bits(cpu, CODE, 48, 0, 0);
+    tcg_flush_all_vcpus(cpu);
+    tcg_flush_all_vcpus_synced(cpu);
+}
+
+static void come_by(Vcpu *vcpu, void *opaque)
+{
+    orr_store_release((uint32_t *)opaque, 1u);
+}
+
+static void drive_translations(Vcpu *vcpu)
+{
+    g_autofree uint64_t *dirty = NULL;
+    MemSection section;
+    uint32_t token, done = 0;
+
+    if (!g_str_has_prefix(machine->accel->driver->name, "tcg")) {
+        return;
+    }
+    AWAIT(vcpu_state(vcpu) == VCPU_STATE_HALTED); /* it has written to memory */
+    token = memory_read_enter(machine->memory);
+    if (!memory_find(machine->memory, RAM, &section) || !section.ram) {
+        die("RAM", NULL);
+    }
+    memory_read_exit(machine->memory, token);
+    dirty = g_new0(uint64_t, section.ram->size_bytes / MEMORY_PAGE_SIZE / 64 + 1);
+    ram_log_start(machine->memory, section.ram);
+    ram_log_fetch_and_clear(machine->memory, section.ram, dirty);
+    ram_log_stop(machine->memory, section.ram);
+
+    vcpu_run_on(vcpu, flush_each, NULL);
+    vcpu_async_safe_run_on(vcpu, come_by, &done); /* after what they have left to it */
+    AWAIT(orr_load_acquire(&done));
 }
 
 /* ---- Timers. */
@@ -428,6 +477,7 @@ int main(int argc, char **argv)
     point_at_code();
     vm_start(machine->cpus);
     drive_interrupts(cpus_get(machine->cpus, 0));
+    drive_translations(cpus_get(machine->cpus, 0));
     drive_exclusive(cpus_get(machine->cpus, 1));
     drive_sleep(cpus_get(machine->cpus, 1));
     drive_stop(cpus_get(machine->cpus, 1));

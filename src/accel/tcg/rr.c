@@ -7,6 +7,8 @@
 #include "src/accel/tcg/tcg.h"
 
 #include "orrery/impl/error.h"
+#include "orrery/impl/host-clock.h"
+#include "trace/trace-cpus.h"
 
 #define SLICE_NS INT64_C(5000000)
 
@@ -111,6 +113,40 @@ static void arm_slice(TcgRr *rr, const Vcpu *turn)
     }
 }
 
+static void note_idle(Vcpu *vcpu)
+{
+    VcpuState idle = vcpu_can_run(vcpu) ? VCPU_STATE_HALTED : VCPU_STATE_STOPPED;
+    TcgCpu *cpu = tcg_cpu(vcpu);
+
+    if (!vcpu_is_idle(vcpu) || (cpu->asleep_ns && vcpu_state(vcpu) == idle)) {
+        return;
+    }
+    if (vcpu_state(vcpu) != idle) {
+        vcpu_set_state(vcpu, idle, idle == VCPU_STATE_HALTED ? "wait for interrupt" : "vm stopped");
+    }
+    if (idle == VCPU_STATE_HALTED) {
+        trace_cpus_halt(vcpu->accel.index);
+    }
+    cpu->asleep_ns = host_monotonic_ns();
+}
+
+/* The thread may have been awake for others: a vCPU sleeps as long as it has nothing to do. */
+static void note_awake(Vcpu *vcpu)
+{
+    TcgCpu *cpu = tcg_cpu(vcpu);
+
+    if (!cpu->asleep_ns || vcpu_is_idle(vcpu)) {
+        return;
+    }
+    if (trace_cpus_wake_enabled()) {
+        const char *cause = orr_load_relaxed(&vcpu->kick_cause);
+
+        trace_cpus_wake(vcpu->accel.index, cause ? cause : "none",
+                        (uint64_t)(host_monotonic_ns() - cpu->asleep_ns));
+    }
+    cpu->asleep_ns = 0;
+}
+
 /* false: it cannot run. */
 static bool take_turn(TcgRr *rr, Vcpu *vcpu)
 {
@@ -118,6 +154,7 @@ static bool take_turn(TcgRr *rr, Vcpu *vcpu)
     if (!can_run(vcpu)) {
         return false;
     }
+    note_awake(vcpu); /* a resume may have come since it was looked at */
     set_running(rr, vcpu);
     arm_slice(rr, vcpu);
     tcg_turn(vcpu);
@@ -126,18 +163,10 @@ static bool take_turn(TcgRr *rr, Vcpu *vcpu)
     return true;
 }
 
-static void note_idle(Vcpu *vcpu)
-{
-    VcpuState idle = vcpu_can_run(vcpu) ? VCPU_STATE_HALTED : VCPU_STATE_STOPPED;
-
-    if (vcpu_is_idle(vcpu) && vcpu_state(vcpu) != idle) {
-        vcpu_set_state(vcpu, idle, idle == VCPU_STATE_HALTED ? "wait for interrupt" : "vm stopped");
-    }
-}
-
 /* What vcpu_wait_io_event does, but for sleeping. */
 static void look_around(Vcpu *vcpu)
 {
+    note_awake(vcpu);
     vcpu_wait_io_event_common(vcpu);
     if (orr_load_acquire(&vcpu->halted) && vcpu->target->has_work(vcpu)) {
         orr_store_release(&vcpu->halted, false);
