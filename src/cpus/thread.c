@@ -156,28 +156,36 @@ void vcpu_wait_io_event_common(Vcpu *vcpu)
     }
 }
 
+void vcpu_trace_halt(Vcpu *vcpu)
+{
+    trace_cpus_halt(vcpu->accel.index);
+}
+
+void vcpu_trace_wake(Vcpu *vcpu, int64_t asleep_ns)
+{
+    if (trace_cpus_wake_enabled() && asleep_ns) {
+        const char *cause = orr_load_relaxed(&vcpu->kick_cause);
+
+        trace_cpus_wake(vcpu->accel.index, cause ? cause : "none",
+                        (uint64_t)(host_monotonic_ns() - asleep_ns));
+    }
+}
+
 void vcpu_wait_io_event(Vcpu *vcpu)
 {
     vcpu_wait_io_event_common(vcpu);
     while (vcpu_is_idle(vcpu)) {
         bool halted = vcpu_can_run(vcpu);
-        uint64_t slept = 0;
+        int64_t asleep_ns;
 
         vcpu_set_state(vcpu, halted ? VCPU_STATE_HALTED : VCPU_STATE_STOPPED,
                        halted ? "wait for interrupt" : "vm stopped");
         if (halted) {
-            trace_cpus_halt(vcpu->accel.index);
+            vcpu_trace_halt(vcpu);
         }
-        if (trace_cpus_wake_enabled()) {
-            slept = (uint64_t)host_monotonic_ns();
-        }
+        asleep_ns = trace_cpus_wake_enabled() ? host_monotonic_ns() : 0;
         orr_park(&vcpu->park, -1);
-        if (G_UNLIKELY(slept)) {
-            const char *cause = orr_load_relaxed(&vcpu->kick_cause);
-
-            trace_cpus_wake(vcpu->accel.index, cause ? cause : "none",
-                            (uint64_t)host_monotonic_ns() - slept);
-        }
+        vcpu_trace_wake(vcpu, asleep_ns);
         vcpu_wait_io_event_common(vcpu);
     }
     if (orr_load_acquire(&vcpu->halted) && vcpu->target->has_work(vcpu)) {

@@ -120,6 +120,13 @@ void vcpu_wait_io_event_common(Vcpu *vcpu);
 /* The whole: the common part, and while the vCPU is idle, sleep. Its thread, no lock held. */
 void vcpu_wait_io_event(Vcpu *vcpu);
 
+/*
+ * For an accelerator whose thread sleeps by itself: the vCPU has nothing to do from now on; and it has
+ * again, idle since asleep_ns of the host's monotonic clock. The vCPU's thread.
+ */
+void vcpu_trace_halt(Vcpu *vcpu);
+void vcpu_trace_wake(Vcpu *vcpu, int64_t asleep_ns);
+
 /* After VCPU_EXIT_DEBUG: stops the VM in RUN_STATE_DEBUG and tells the debugger. No lock held. */
 void vcpu_handle_guest_debug(Vcpu *vcpu);
 

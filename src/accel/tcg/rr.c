@@ -8,7 +8,6 @@
 
 #include "orrery/impl/error.h"
 #include "orrery/impl/host-clock.h"
-#include "trace/trace-cpus.h"
 
 #define SLICE_NS INT64_C(5000000)
 
@@ -125,7 +124,7 @@ static void note_idle(Vcpu *vcpu)
         vcpu_set_state(vcpu, idle, idle == VCPU_STATE_HALTED ? "wait for interrupt" : "vm stopped");
     }
     if (idle == VCPU_STATE_HALTED) {
-        trace_cpus_halt(vcpu->accel.index);
+        vcpu_trace_halt(vcpu);
     }
     cpu->asleep_ns = host_monotonic_ns();
 }
@@ -138,12 +137,7 @@ static void note_awake(Vcpu *vcpu)
     if (!cpu->asleep_ns || vcpu_is_idle(vcpu)) {
         return;
     }
-    if (trace_cpus_wake_enabled()) {
-        const char *cause = orr_load_relaxed(&vcpu->kick_cause);
-
-        trace_cpus_wake(vcpu->accel.index, cause ? cause : "none",
-                        (uint64_t)(host_monotonic_ns() - cpu->asleep_ns));
-    }
+    vcpu_trace_wake(vcpu, cpu->asleep_ns);
     cpu->asleep_ns = 0;
 }
 
