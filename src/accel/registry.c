@@ -158,10 +158,12 @@ static const AccelDriver *find_one(const char *name, const char *target, GError 
             g_auto(GStrv) dirs = module_search_path();
             g_autofree char *where = g_strjoinv(" ", dirs);
 
+            /* One module holds a family: tcg-rr is in accel-tcg. */
             orr_fail(error, ORR_ERROR_NOT_FOUND,
-                     "accelerator %s is not installed for %s: no accel-%s-%s.so in %s%s%s; install "
-                     "it, or see -accel help",
-                     name, target, name, target, where, hint ? "; " : "", hint ? hint : "");
+                     "accelerator %s is not installed for %s: no accel-%.*s-%s.so in %s%s%s; "
+                     "install it, or see -accel help",
+                     name, target, (int)strcspn(name, "-"), name, target, where, hint ? "; " : "",
+                     hint ? hint : "");
             return NULL;
         }
         info = module_read_info(path, error);
