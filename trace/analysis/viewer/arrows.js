@@ -363,7 +363,18 @@ function paintOver(p, top) {
 }
 
 /* Everything that is stale. */
+/*
+ * The legend comes first: it may take a line more or less, and what is below it must be laid out for the
+ * room that is left before anything is painted there.
+ */
 function paint() {
+    if (stale.base || stale.panel) {
+        drawLegend();
+    }
+    const box = $('stage').getBoundingClientRect();
+    if (box.width !== app.size.width || box.height !== app.size.height) {
+        measure();
+    }
     const { width, height, ratio } = app.size;
     const top = $('scroller').scrollTop;
     const p = {
@@ -394,7 +405,6 @@ function paint() {
     paintMini(ratio);
     if (stale.base || stale.panel) {
         drawStatus();
-        drawLegend();
     }
     if (stale.panel) {
         drawPanel();

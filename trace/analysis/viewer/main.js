@@ -114,6 +114,7 @@ async function start() {
     app.view = { t0: app.model.begin, t1: app.model.end };
     $('busy').hidden = true;
     buildLegend();
+    drawLegend();
     measure();
     openAllIfRoom();
     drawDetail();
