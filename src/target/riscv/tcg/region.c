@@ -209,6 +209,54 @@ static void add_edges(RvTranslate *t, const RvNode *node)
     }
 }
 
+/* ---- Branches over a few cheap instructions. */
+
+/* How many it skips, if nothing else leads to one of them and all can be done as moves under a condition. */
+static unsigned skipped(RvTranslate *t, const RvNode *branch)
+{
+    uint64_t target = jump_target(t, branch);
+    const RvNode *node = branch;
+    uint32_t written = 0;
+
+    for (unsigned n = 0; n <= RV_MAX_SKIPS; n++) {
+        uint64_t next = node_next(t, node);
+        unsigned offset = offset_of(t, next);
+
+        if (offset == NO_OFFSET || t->at[offset] == 0) {
+            return 0;
+        }
+        if (next == target) {
+            return __builtin_popcount(written) <= 2 ? n : 0;
+        }
+        node = &t->nodes[t->at[offset] - 1];
+        if (node->preds != 1 || node->breakpoint || !rv_is_cheap(t, &node->insn)) {
+            return 0;
+        }
+        written |= 1u << node->insn.rd;
+    }
+    return 0;
+}
+
+static void find_skips(RvTranslate *t)
+{
+    for (unsigned i = 0; i < t->node_count; i++) {
+        RvNode *branch = &t->nodes[i], *to = branch;
+        unsigned n;
+
+        if (!is_branch(branch) || branch->breakpoint || (n = skipped(t, branch)) == 0) {
+            continue;
+        }
+        branch->skips = (uint8_t)n;
+        for (unsigned k = 0; k <= n; k++) {
+            to = rv_node_after(t, to);
+            to->leader &= k == n;
+        }
+        /* Two ways led there, and now there is one. */
+        to->preds--;
+        to->leader &= to->preds > 1;
+    }
+}
+
 /* Forgets returns for which there was no room. */
 static void keep_returns_found(RvTranslate *t)
 {
@@ -238,6 +286,9 @@ void rv_region_find(RvTranslate *t)
     t->nodes[0].preds = 1;
     for (unsigned i = 0; i < t->node_count; i++) {
         add_edges(t, &t->nodes[i]);
+    }
+    if (t->source->tier > 0) {
+        find_skips(t);
     }
     for (unsigned i = 0; i < t->node_count; i++) {
         t->nodes[i].leader |= t->nodes[i].preds > 1;

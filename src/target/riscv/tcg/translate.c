@@ -243,6 +243,86 @@ static void emit_insn(RvTranslate *t, const RvNode *node)
     }
 }
 
+/* ---- Branches over a few cheap instructions: what these write is moved under the condition. */
+
+bool rv_is_cheap(const RvTranslate *t, const RvInsn *insn)
+{
+    const RvRule *rule = rv_rule(t, insn);
+
+    if (insn->rd == 0) {
+        return false;
+    }
+    if (rule->translate == rv_emit_alu) {
+        return rule->op < IR_OP_mul;
+    }
+    return rule->translate == rv_emit_alu_imm || rule->translate == rv_emit_set ||
+           rule->translate == rv_emit_set_imm || rule->translate == rv_emit_lui ||
+           rule->translate == rv_emit_auipc || rule->translate == rv_emit_addi ||
+           rule->translate == rv_emit_addiw || rule->translate == rv_emit_add ||
+           rule->translate == rv_emit_sh_add || rule->translate == rv_emit_uw_add ||
+           rule->translate == rv_emit_slli_uw;
+}
+
+/* From operation `from` on, reg is written to a temp instead, which is read from there on. IR_NONE: not at all. */
+static IrReg divert(RvTranslate *t, uint32_t from, IrReg reg)
+{
+    IrReg temp = rv_temp(t);
+    bool written = false;
+
+    for (uint32_t i = from; i < t->region->insn_count; i++) {
+        IrInsn *in = &t->region->insns[i];
+
+        in->a = written && in->a == reg ? temp : in->a;
+        in->b = written && in->b == reg ? temp : in->b;
+        if (in->dst == reg) {
+            in->dst = temp;
+            written = true;
+        }
+    }
+    return written ? temp : IR_NONE; /* a move to itself is nothing */
+}
+
+/* What is skipped counts only where it is not. */
+static void count_skips(RvTranslate *t, IrReg done, unsigned n)
+{
+    if (n & 1) {
+        rv_op3(t, IR_OP_add, RV_G_COUNT, RV_G_COUNT, done);
+    }
+    if (n & 2) {
+        rv_op3(t, IR_OP_addsh, RV_G_COUNT, RV_G_COUNT, done)->aux = 1;
+    }
+}
+
+static void emit_skip(RvTranslate *t, const RvNode *branch)
+{
+    const RvInsn *insn = &branch->insn;
+    IrCond cond = (IrCond)(rv_rule(t, insn)->op ^ 1);
+    IrReg a = rv_x(insn->rs1), b = insn->rs2 ? (IrReg)insn->rs2 : IR_IMM, done = rv_temp(t);
+    uint32_t from, written = 0;
+    const RvNode *node = branch;
+
+    t->pc = rv_node_pc(t, branch);
+    ir_guest(t->region, t->pc, insn->raw, insn->len, t->pending);
+    t->pending++;
+    rv_op3(t, IR_OP_set, done, a, b)->cond = (uint8_t)cond;
+    from = t->region->insn_count;
+    for (unsigned i = 0; i < branch->skips; i++) {
+        node = rv_node_after(t, node);
+        written |= 1u << node->insn.rd;
+        emit_insn(t, node);
+        t->pending--;
+    }
+    t->known &= ~written;
+    for (unsigned rd = 1; rd < 32; rd++) {
+        IrReg value = written >> rd & 1 ? divert(t, from, (IrReg)rd) : IR_NONE;
+
+        if (value != IR_NONE) {
+            ir_emit(t->region, IR_OP_cmov, (IrReg)rd, done, IR_IMM, value)->cond = IR_NE;
+        }
+    }
+    count_skips(t, done, branch->skips);
+}
+
 static void emit_block(RvTranslate *t, RvNode *node)
 {
     ir_block_begin(t->region, node->block);
@@ -251,9 +331,17 @@ static void emit_block(RvTranslate *t, RvNode *node)
     t->known = 0;
     t->ended = false;
     for (;;) {
-        unsigned next = node->offset + node->insn.len / 2u;
+        unsigned next;
 
-        emit_insn(t, node);
+        if (node->skips) {
+            emit_skip(t, node);
+            for (unsigned i = node->skips; i > 0; i--) {
+                node = rv_node_after(t, node);
+            }
+        } else {
+            emit_insn(t, node);
+        }
+        next = node->offset + node->insn.len / 2u;
         if (t->ended) {
             return;
         }

@@ -83,6 +83,7 @@ void rv_state_forget(void *state);
 #define RV_MAX_NODES 1024
 #define RV_PAGE_HALFWORDS 2048
 #define RV_MAX_RETURNS 4
+#define RV_MAX_SKIPS 3
 
 /* One instruction of the region. */
 typedef struct RvNode {
@@ -90,6 +91,7 @@ typedef struct RvNode {
     uint16_t offset; /* from the page's start, in halfwords */
     uint16_t preds;  /* edges that lead to it */
     uint16_t block;  /* of a leader: its IR block */
+    uint8_t skips;   /* a branch over so many instructions that are done without one */
     bool leader;     /* begins a block */
     bool queued;     /* of a leader: its block is made, or will be */
     bool breakpoint;
@@ -131,6 +133,15 @@ typedef struct RvTranslate {
 
 /* Finds the region's instructions. None at all: t->crosses. */
 void rv_region_find(RvTranslate *t);
+
+/* The node that follows another in memory, which must be there. */
+static inline RvNode *rv_node_after(RvTranslate *t, const RvNode *node)
+{
+    return &t->nodes[t->at[node->offset + node->insn.len / 2u] - 1];
+}
+
+/* Whether an instruction only computes, and in less time than a wrong guess of a branch takes. */
+bool rv_is_cheap(const RvTranslate *t, const RvInsn *insn);
 
 /* The node of a guest address that jumps inside the region may lead to, or NULL. */
 RvNode *rv_region_node(RvTranslate *t, uint64_t pc);
