@@ -462,7 +462,8 @@ bool tcg_tb_insert(TcgContext *context, TcgTb *tb, uint32_t version, uint32_t ve
         orr_mutex_unlock(&context->lock);
         return false;
     }
-    tb->seq = ++context->seq;
+    tb->seq = context->seq + 1;
+    orr_store_release(&context->seq, tb->seq);
     context->young[tb->seq % TCG_YOUNG] = tb;
     g_ptr_array_add(context->segment[segment_of(context, tb->code_rx)].tbs, tb);
     head = bucket(context, tb->pc, tb->ram, tb->offset);

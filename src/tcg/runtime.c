@@ -64,6 +64,7 @@ TcgCpu *tcg_cpu_create(TcgContext *context, Vcpu *vcpu)
     cpu->cpu = vcpu;
     cpu->target = context->target;
     cpu->context = context;
+    cpu->entered_seq = UINT64_MAX;
     cpu->fast.env = context->target->env(vcpu);
     cpu->mmu_version = context->target->mmu_version(vcpu);
     cpu->maker = g_new0(TcgMaker, 1);
@@ -154,6 +155,25 @@ static void check_young(TcgContext *context, TcgTb *tb, unsigned *compared, unsi
 }
 
 /*
+ * Blocks up to here need not be compared again. Lock held. A vCPU that has been in guest code since before
+ * a block was made may still be between its look into the table and its store.
+ */
+static uint64_t settled(const TcgContext *context, const TcgCpu *self)
+{
+    uint64_t seq = context->seq;
+
+    for (guint i = 0; i < context->cpus->len; i++) {
+        const TcgCpu *cpu = g_ptr_array_index(context->cpus, i);
+        uint64_t entered = orr_load_acquire(&cpu->entered_seq);
+
+        if (cpu != self && entered < seq) {
+            seq = entered;
+        }
+    }
+    return seq;
+}
+
+/*
  * A store is noticed when it is made, unless another vCPU had looked into its table before the page
  * was watched and stored after the block was made. Who hears of such a store by whatever way and then executes
  * fence.i finds it in memory.
@@ -180,7 +200,7 @@ void tcg_fence_i(TcgCpu *cpu)
             }
         }
     }
-    cpu->fence_seq = context->seq;
+    cpu->fence_seq = settled(context, cpu);
     context->stats.young_checks += compared;
     orr_mutex_unlock(&context->lock);
     trace_tcg_fence_i(cpu->vcpu->accel.index, compared, stale);
@@ -267,7 +287,9 @@ static uint32_t enter(TcgCpu *cpu)
         return (uint32_t)code.status;
     }
     tcg_fp_changed(cpu);
+    orr_store_release(&cpu->entered_seq, orr_load_acquire(&cpu->context->seq));
     reason = cpu->context->thunks.run(cpu, (const void *)(uintptr_t)code.value);
+    orr_store_release(&cpu->entered_seq, UINT64_MAX);
     tcg_fp_pull(cpu);
     tcg_count(&cpu->counters.exits);
     if (trace_tcg_exit_enabled()) {

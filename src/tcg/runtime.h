@@ -63,7 +63,8 @@ struct TcgCpu {
     uint32_t log_items;
     struct TcgMaker *maker; /* what translating needs; tb.c */
     uint64_t fence_seq;     /* blocks made up to here have been compared with memory by fence.i */
-    bool single;            /* the region being made is of one instruction */
+    uint64_t entered_seq; /* as fence_seq, when it entered guest code; UINT64_MAX: not in; atomic */
+    bool single;          /* the region being made is of one instruction */
     TcgCounters counters;
     uint64_t flush_kinds[TCG_FLUSH_COUNT]; /* counters, by kind */
 

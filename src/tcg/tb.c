@@ -181,6 +181,26 @@ static void log_host(const TcgContext *context, const TcgTb *tb)
     g_string_free(text, TRUE);
 }
 
+/*
+ * The guest's bytes, for fence.i to compare. Those of instructions are what was translated, since memory
+ * may have changed since then by a store that was under way.
+ */
+static void keep_bytes(uint8_t *to, const TcgTb *tb, const IrRegion *region, const Making *m)
+{
+    memcpy(to, m->page.ram->host + m->page.offset + tb->first_byte,
+           tb->last_byte + 1u - tb->first_byte);
+    for (uint32_t i = 0; i < region->guest_count; i++) {
+        const IrGuestInsn *insn = &region->guest[i];
+        unsigned at = (unsigned)(insn->pc & TCG_PAGE_MASK);
+
+        for (unsigned k = 0; k < insn->length_bytes; k++) {
+            if (at + k >= tb->first_byte && at + k <= tb->last_byte) {
+                to[at + k - tb->first_byte] = (uint8_t)(insn->bits >> 8 * k);
+            }
+        }
+    }
+}
+
 /* Copies what emit and the region know into one piece of memory. */
 static void describe(TcgTb *tb, const IrRegion *region, const IrAllocation *allocation,
                      const TcgEmitted *code, const Making *m)
@@ -216,7 +236,8 @@ static void describe(TcgTb *tb, const IrRegion *region, const IrAllocation *allo
         homes[i] = i < allocation->capacity ? allocation->home[i].reg : -1;
     }
     at += globals;
-    tb->bytes = memcpy(at, m->page.ram->host + m->page.offset + tb->first_byte, guest_bytes);
+    tb->bytes = at;
+    keep_bytes(at, tb, region, m);
     tb->link_count = code->link_count;
     tb->site_count = code->site_count;
     tb->dirty_count = code->dirty_set_count;
