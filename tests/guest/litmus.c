@@ -169,6 +169,19 @@ static bool sb_forbidden(uint64_t r[4][2])
     return r[0][0] == 0 && r[1][0] == 0;
 }
 
+/* A store stays before an LR with rl, which is no more than a load to the host. */
+static void sb_x_lr(Slot *s, uint64_t *r)
+{
+    store(&s->x, 1);
+    r[0] = load_seq_cst(&s->y);
+}
+
+static void sb_y_lr(Slot *s, uint64_t *r)
+{
+    store(&s->y, 1);
+    r[0] = load_seq_cst(&s->x);
+}
+
 /* ---- Load buffering: no value out of thin air, by dependency. */
 
 static void lb_x(Slot *s, uint64_t *r)
@@ -251,6 +264,7 @@ static const Litmus litmuses[] = {
     { "store buffering, fence rw,rw", 2, { sb_x_fence, sb_y_fence }, sb_forbidden },
     { "store buffering, fence w,r", 2, { sb_x_wr, sb_y_wr }, sb_forbidden },
     { "store buffering, aqrl", 2, { sb_x_amo, sb_y_amo }, sb_forbidden },
+    { "store buffering, lr.aqrl", 2, { sb_x_lr, sb_y_lr }, sb_forbidden },
     { "load buffering, fence r,w", 2, { lb_x, lb_y }, lb_forbidden },
     { "coherence of one word", 2, { co_write, co_read }, co_forbidden },
     { "IRIW, fences", 4, { iriw_x, iriw_y, iriw_read_xy, iriw_read_yx }, iriw_forbidden },

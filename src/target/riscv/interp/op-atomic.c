@@ -19,6 +19,7 @@ RV_APART static bool load_reserved(RiscvCpu *cpu, const RvUop *op, RvView *view,
     if (!host) {
         return false;
     }
+    orr_fence_seq_cst(); /* with rl it stays behind stores before it, which a load alone need not */
     cpu->reserved_value = size == 4 ? (uint64_t)(int64_t)orr_load_seq_cst((int32_t *)host)
                                     : orr_load_seq_cst((uint64_t *)host);
     cpu->reserved_paddr = s->atomic.paddr;

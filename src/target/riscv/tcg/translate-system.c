@@ -68,11 +68,18 @@ static int64_t reservation_mark(const RvRule *rule)
     return rule->aux == 3 ? 3 : 1;
 }
 
+#define RELEASE_BIT (1u << 25)
+
+/* With rl it stays behind stores before it, which a host's load need not. */
 void rv_emit_lr(RvTranslate *t, const RvInsn *insn, const RvRule *rule)
 {
     IrReg at = address(t, insn), value = rv_temp(t);
-    IrInsn *ld = rv_op3(t, IR_OP_ld, value, at, IR_NONE);
+    IrInsn *ld;
 
+    if (insn->raw & RELEASE_BIT) {
+        rv_op3(t, IR_OP_fence, IR_NONE, IR_NONE, IR_NONE);
+    }
+    ld = rv_op3(t, IR_OP_ld, value, at, IR_NONE);
     ld->aux = (uint16_t)(rule->aux | IR_MEM_SIGNED | IR_MEM_ATOMIC);
     ir_emit_imm(t->region, IR_OP_add, RV_G_RESERVED, at, reservation_mark(rule));
     rv_op3(t, IR_OP_mov, RV_G_RESERVED_VALUE, value, IR_NONE);
