@@ -201,6 +201,12 @@ static void keep_bytes(uint8_t *to, const TcgTb *tb, const IrRegion *region, con
     }
 }
 
+/* from may be NULL where there is nothing. */
+static void *copy(void *to, const void *from, size_t bytes)
+{
+    return bytes > 0 ? memcpy(to, from, bytes) : to;
+}
+
 /* Copies what emit and the region know into one piece of memory. */
 static void describe(TcgTb *tb, const IrRegion *region, const IrAllocation *allocation,
                      const TcgEmitted *code, const Making *m)
@@ -221,9 +227,9 @@ static void describe(TcgTb *tb, const IrRegion *region, const IrAllocation *allo
         tb->links[i].link = code->links[i];
     }
     at += links;
-    tb->dirty = memcpy(at, code->dirty_sets, dirty);
+    tb->dirty = copy(at, code->dirty_sets, dirty);
     at += dirty;
-    tb->sites = memcpy(at, code->sites, sites);
+    tb->sites = copy(at, code->sites, sites);
     at += sites;
     tb->guest = pos = (TcgGuestPos *)(void *)at;
     for (uint32_t i = 0; i < region->guest_count; i++) {

@@ -418,8 +418,13 @@ static void prepare(TcgEmitter *e, const IrRegion *region)
         e->guest_capacity = region->guest_count * 2;
         e->guest_offsets = g_realloc_n(e->guest_offsets, e->guest_capacity, sizeof(uint32_t));
     }
-    memset(e->guest_offsets, 0xff, region->guest_count * sizeof(uint32_t));
-    memset(e->links, 0, region->link_count * sizeof(TcgLink));
+    /* There may be none of either, and no memory for them. */
+    if (region->guest_count > 0) {
+        memset(e->guest_offsets, 0xff, region->guest_count * sizeof(uint32_t));
+    }
+    if (region->link_count > 0) {
+        memset(e->links, 0, region->link_count * sizeof(TcgLink));
+    }
     e->fixup_count = 0;
     e->cold_count = 0;
     e->site_count = 0;
