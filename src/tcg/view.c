@@ -484,6 +484,7 @@ void tcg_view_watch(TcgContext *context, RamBlock *block, uint64_t page)
 
             if (view) {
                 taken += watch_table(&view->store, block, page);
+                tcg_forget_recent_stores(&view->fast);
                 views++;
             }
         }

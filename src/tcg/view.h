@@ -65,18 +65,34 @@ typedef struct TcgViewFast {
     TcgJump jumps[TCG_JUMP_SIZE];
     int32_t heat[TCG_HEAT_SIZE]; /* entries left before code is hot; see IrRegion.heat_offset */
     TcgTlbEntry recent[TCG_RECENT_SIZE];
-    uint64_t reserved[6];
+    TcgTlbEntry recent_store[TCG_RECENT_SIZE];
+    int64_t patience; /* misses of recent_store left before one fills it */
+    uint64_t reserved[5];
     uint64_t load_mask; /* byte offset mask: (entries - 1) << TCG_TLB_ENTRY_SHIFT */
     uint64_t store_mask;
     TcgTlbEntry load[TCG_TLB_MAX]; /* the view pointer of generated code points here */
     TcgTlbEntry store[TCG_TLB_MAX];
 } TcgViewFast;
 
+/*
+ * The same for stores. Who takes write permission back empties it after `store`, any thread; so generated code
+ * looks into `store` again after it has filled an entry, behind a fence, and fills at every TCG_PATIENCEth miss only.
+ */
+#define TCG_PATIENCE 16
+
+static inline void tcg_forget_recent_stores(TcgViewFast *view)
+{
+    for (unsigned i = 0; i < TCG_RECENT_SIZE; i++) {
+        __atomic_store_n(&view->recent_store[i].tag, TCG_TLB_EMPTY, __ATOMIC_RELAXED);
+    }
+}
+
 static inline void tcg_forget_recent(TcgViewFast *view)
 {
     for (unsigned i = 0; i < TCG_RECENT_SIZE; i++) {
         view->recent[i].tag = TCG_TLB_EMPTY;
     }
+    tcg_forget_recent_stores(view);
 }
 
 #define TCG_VIEW_BASE G_STRUCT_OFFSET(TcgViewFast, load)

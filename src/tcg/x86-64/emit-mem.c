@@ -72,10 +72,10 @@ static void probe(TcgEmitter *e, unsigned base, int32_t disp, int32_t last, bool
     asm_op(as, X_ALU(ALU_CMP) | X_W, RDX, rm_index(VIEW, RCX, 0, store ? STORE_TABLE : LOAD_TABLE));
 }
 
-/* Place of an entry of TcgViewFast.recent for loads through this base. */
-static int32_t recent_place(const IrInsn *in)
+/* Place of an entry of TcgViewFast.recent, or recent_store, for accesses through this base. */
+static int32_t recent_place(const IrInsn *in, bool store)
 {
-    return TCG_VIEW_OFFSET(recent) +
+    return (store ? TCG_VIEW_OFFSET(recent_store) : TCG_VIEW_OFFSET(recent)) +
            (int32_t)(in->a % TCG_RECENT_SIZE) * (int32_t)sizeof(TcgTlbEntry);
 }
 
@@ -83,7 +83,7 @@ static void slow_load(TcgEmitter *e, const Cold *cold);
 
 static void cold_recent(TcgEmitter *e, const Cold *cold)
 {
-    int32_t place = recent_place(cold->insn);
+    int32_t place = recent_place(cold->insn, false);
     Asm *as = &e->as;
     uint32_t miss;
 
@@ -97,10 +97,49 @@ static void cold_recent(TcgEmitter *e, const Cold *cold)
     slow_load(e, cold);
 }
 
-/* As ask_tlb, for loads of hot code. */
-static X86Rm ask_recent(TcgEmitter *e, const IrInsn *in, unsigned base, int32_t disp, int32_t last)
+static void full_fence(Asm *as)
 {
-    int32_t place = recent_place(in);
+    /* A locked operation on the stack's top orders as mfence does, and is faster. */
+    asm_op(as, 0x83 | X_LOCK, ALU_OR, rm_mem(RSP, FRAME_SLOTS));
+    asm_u8(as, 0);
+}
+
+static void cold_store(TcgEmitter *e, const Cold *cold);
+
+/* See TcgViewFast.recent_store for the second look into the table. */
+static void cold_recent_store(TcgEmitter *e, const Cold *cold)
+{
+    int32_t place = recent_place(cold->insn, true), patience = TCG_VIEW_OFFSET(patience);
+    int32_t addend = STORE_TABLE + (int32_t)sizeof(uint64_t);
+    uint32_t miss, fill, gone;
+    Asm *as = &e->as;
+
+    probe(e, cold->reg, cold->disp, access_last(cold->insn), true);
+    miss = asm_jcc8(as, CC_NE);
+    asm_alu_imm(as, ALU_SUB, X_W, rm_mem(VIEW, patience), 1);
+    fill = asm_jcc8(as, CC_S);
+    asm_op(as, X_MOV | X_W, RCX, rm_index(VIEW, RCX, 0, addend));
+    asm_jmp_back(as, cold->extra);
+    asm_patch8(as, fill, asm_offset(as));
+    asm_store_imm(as, X_W, rm_mem(VIEW, patience), TCG_PATIENCE - 1);
+    asm_op(as, X_MOV_ST | X_W, RDX, rm_mem(VIEW, place));
+    full_fence(as);
+    asm_op(as, X_ALU(ALU_CMP) | X_W, RDX, rm_index(VIEW, RCX, 0, STORE_TABLE));
+    gone = asm_jcc8(as, CC_NE);
+    asm_op(as, X_MOV | X_W, RCX, rm_index(VIEW, RCX, 0, addend));
+    asm_op(as, X_MOV_ST | X_W, RCX, rm_mem(VIEW, place + (int32_t)sizeof(uint64_t)));
+    asm_jmp_back(as, cold->extra);
+    asm_patch8(as, gone, asm_offset(as));
+    asm_store_imm(as, X_W, rm_mem(VIEW, place), -1);
+    asm_patch8(as, miss, asm_offset(as));
+    cold_store(e, cold);
+}
+
+/* As ask_tlb, for hot code. */
+static X86Rm ask_recent(TcgEmitter *e, const IrInsn *in, unsigned base, int32_t disp, int32_t last,
+                        bool store)
+{
+    int32_t place = recent_place(in, store);
     Asm *as = &e->as;
     Cold *cold;
 
@@ -111,7 +150,7 @@ static X86Rm ask_recent(TcgEmitter *e, const IrInsn *in, unsigned base, int32_t 
     }
     asm_alu_imm(as, ALU_AND, X_W, rm_reg(RDX), -(1 << TCG_PAGE_BITS) | last);
     asm_op(as, X_ALU(ALU_CMP) | X_W, RDX, rm_mem(VIEW, place));
-    cold = cold_jcc(e, CC_NE, cold_recent);
+    cold = cold_jcc(e, CC_NE, store ? cold_recent_store : cold_recent);
     cold->dirty_set = dirty_now(e);
     cold->reg = (uint8_t)base;
     cold->disp = disp;
@@ -159,8 +198,8 @@ static X86Rm ask_tlb(TcgEmitter *e, const IrInsn *in, unsigned size_log2, bool s
         }
         *second_miss = asm_jcc(as, CC_NE);
     }
-    if (e->share && !store && !aligned) {
-        return ask_recent(e, in, base, disp, last);
+    if (e->share && !aligned) {
+        return ask_recent(e, in, base, disp, last, store);
     }
     probe(e, base, disp, aligned ? 0 : last, store);
     {
@@ -449,7 +488,5 @@ void emit_cas(TcgEmitter *e, const IrInsn *in)
 
 void emit_fence(TcgEmitter *e, const IrInsn *in)
 {
-    /* A locked operation on the stack's top orders as mfence does, and is faster. */
-    asm_op(&e->as, 0x83 | X_LOCK, ALU_OR, rm_mem(RSP, FRAME_SLOTS));
-    asm_u8(&e->as, 0);
+    full_fence(&e->as);
 }
