@@ -28,6 +28,7 @@
 /* Not events: their numbers are no subsystem's. */
 #define CTF_RECORD_SKIP 0xffff /* the rest of the chunk is empty */
 #define CTF_RECORD_NAME 0xfffe /* the thread's name from here on, CTF_NAME_BYTES of it */
+#define CTF_RECORD_LOST 0xfffd /* events are missing here; CtfRing.discarded, as it is now */
 
 /*
  * In a ring: this, the contexts that are asked for (8 bytes each, but for the CPU), the numbers as
@@ -49,6 +50,7 @@ struct CtfRing {
     uint64_t head;      /* atomic, release: records are whole below it */
     uint64_t limit;     /* records may be put up to here: the end of a chunk */
     uint64_t discarded; /* atomic: events for which there was no room */
+    uint64_t marked;    /* the discarded of the last CTF_RECORD_LOST */
     char *bytes;
     uint64_t size;              /* a power of two */
     volatile sig_atomic_t busy; /* a signal handler that traces in between must not get in */
@@ -59,7 +61,9 @@ struct CtfRing {
     CtfStream *stream;    /* NULL before the session's first look at it */
     uint64_t lost_before; /* what had been discarded when the session began */
     uint64_t drain_to;    /* the head seen in this pass */
-    uint64_t drain_lost;  /* the discarded seen in this pass */
+    uint64_t drain_lost;  /* the discarded and the nested seen in this pass */
+    uint64_t drain_nested;
+    uint64_t told; /* the discarded that records told of, or that are of no session */
 
     uint64_t nested; /* atomic: events of signal handlers that came amid an emission */
     bool ended;      /* atomic, release: the thread puts nothing more into it */
@@ -166,10 +170,13 @@ struct CtfStream {
     uint64_t instance;
     pid_t tid;
     char name[CTF_NAME_BYTES];
-    bool ended;           /* its thread has */
-    bool active;          /* has had records since the last flush */
-    uint64_t last_ns;     /* of the last event */
-    uint64_t ring_lost;   /* events that its ring had no room for */
+    bool ended;         /* its thread has */
+    bool active;        /* has had records since the last flush */
+    uint64_t last_ns;   /* of the last event */
+    uint64_t ring_lost; /* events that its ring had no room for, before the open packet */
+    uint64_t ring_lost_all;
+    uint64_t split_lost;  /* ring_lost of the packet that comes next */
+    bool split;           /* events are missing behind the open packet: it takes no more */
     uint64_t disk_lost;   /* events of packets that could not be made or written */
     GQueue packets;       /* of CtfPacket, oldest first; the last may have room */
     uint64_t expired;     /* flight recording: events that have grown too old */

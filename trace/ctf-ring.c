@@ -163,18 +163,36 @@ static inline CtfRecord *record_at(const CtfRing *ring, uint64_t position)
     return (CtfRecord *)(ring->bytes + (position & (ring->size - 1)));
 }
 
-/* Goes on to the next chunk; false while the writer has not emptied it. */
+/* Where events are missing: the writer must not put the count anywhere else. */
+static void mark_loss(CtfRing *ring)
+{
+    CtfRecord *record = record_at(ring, ring->head);
+
+    ring->marked = ring->discarded;
+    *record = (CtfRecord){ .event = CTF_RECORD_LOST,
+                           .words = (sizeof(*record) + sizeof(ring->marked)) / 8 };
+    memcpy(record + 1, &ring->marked, sizeof(ring->marked));
+    orr_store_release(&ring->head, ring->head + record->words * UINT64_C(8));
+}
+
+/*
+ * Goes on to the next chunk; false while the writer has not emptied it. Either way nothing more is put
+ * into this one, so that events are missing at chunks' beginnings only.
+ */
 static __attribute__((noinline)) bool next_chunk(CtfRing *ring)
 {
     uint64_t chunk = ring->size / CTF_RING_CHUNKS;
     bool free = ring->limit + chunk - orr_load_acquire(&ring->tail) <= ring->size;
 
-    if (free) {
-        if (ring->head < ring->limit) {
-            record_at(ring, ring->head)->event = CTF_RECORD_SKIP;
-        }
+    if (ring->head < ring->limit) {
+        record_at(ring, ring->head)->event = CTF_RECORD_SKIP;
         orr_store_release(&ring->head, ring->limit);
+    }
+    if (free) {
         ring->limit += chunk;
+        if (ring->discarded != ring->marked) {
+            mark_loss(ring);
+        }
     }
     orr_trace_ctf_wake();
     return free;

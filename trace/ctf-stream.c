@@ -114,6 +114,11 @@ CtfPacket *orr_trace_ctf_stream_packet(CtfStream *stream, uint64_t ns, uint32_t 
 {
     CtfPacket *packet = g_queue_peek_tail(&stream->packets);
 
+    if (stream->split) {
+        stream->split = false;
+        stream->ring_lost = stream->split_lost;
+        packet = NULL;
+    }
     if (!packet || packet->used + bytes > CTF_PACKET_BYTES) {
         packet = packet_append(stream, ns);
     }
@@ -280,6 +285,13 @@ static void put_record(CtfSession *session, CtfStream *stream, const CtfRecord *
     packet->end_ns = stream->last_ns = ns;
 }
 
+static void take_loss(CtfStream *stream, CtfRing *ring, const CtfRecord *record)
+{
+    memcpy(&ring->told, record + 1, sizeof(ring->told));
+    stream->split_lost = ring->told + ring->drain_nested - ring->lost_before;
+    stream->split = true;
+}
+
 void orr_trace_ctf_stream_drain(CtfSession *session, CtfStream *stream, CtfRing *ring)
 {
     uint64_t chunk = ring->size / CTF_RING_CHUNKS;
@@ -294,6 +306,8 @@ void orr_trace_ctf_stream_drain(CtfSession *session, CtfStream *stream, CtfRing 
         } else {
             if (record->event == CTF_RECORD_NAME) {
                 orr_trace_ctf_stream_rename(stream, (const char *)(record + 1));
+            } else if (record->event == CTF_RECORD_LOST) {
+                take_loss(stream, ring, record);
             } else {
                 put_record(session, stream, record);
             }
@@ -305,5 +319,9 @@ void orr_trace_ctf_stream_drain(CtfSession *session, CtfStream *stream, CtfRing 
         }
     }
     orr_store_release(&ring->tail, at);
-    stream->ring_lost = ring->drain_lost - ring->lost_before;
+    stream->ring_lost_all = ring->drain_lost - ring->lost_before;
+    /* What is not told of yet is missing behind all that was drained. */
+    if (!stream->split && ring->told == ring->drain_lost - ring->drain_nested) {
+        stream->ring_lost = stream->ring_lost_all;
+    }
 }

@@ -65,7 +65,9 @@ static void see_rings(CtfSession *session)
         bool ended = orr_load_acquire(&ring->ended);
 
         /* The losses first: they came no later than what is below the head. */
-        ring->drain_lost = orr_load_acquire(&ring->discarded) + orr_load_relaxed(&ring->nested);
+        ring->drain_lost = orr_load_acquire(&ring->discarded);
+        ring->drain_nested = orr_load_relaxed(&ring->nested);
+        ring->drain_lost += ring->drain_nested;
         ring->drain_to = orr_load_acquire(&ring->head);
         if (!ring->stream &&
             (ring->drain_to != ring->tail || ring->drain_lost != ring->lost_before)) {
@@ -80,7 +82,7 @@ static void see_rings(CtfSession *session)
 
 static void report_rings(CtfSession *session, const CtfStream *stream)
 {
-    if (stream->ring_lost && !session->told_rings) {
+    if (stream->ring_lost_all && !session->told_rings) {
         session->told_rings = true;
         orr_trace_say("warning: events come faster than they can be written to %s; some are "
                       "lost (ring= gives threads more room)",
@@ -91,6 +93,13 @@ static void report_rings(CtfSession *session, const CtfStream *stream)
 /* The last of a stream whose thread has ended, or whose session ends. */
 static void finish_stream(CtfSession *session, CtfStream *stream)
 {
+    if (stream->ring_lost != stream->ring_lost_all) {
+        /* Behind all events, and not in the packet that has the last of them. */
+        if (stream->packets.length) {
+            orr_trace_ctf_stream_empty_packet(stream);
+        }
+        stream->ring_lost = stream->ring_lost_all;
+    }
     orr_trace_ctf_files_write(session, stream, true, true);
     if (!session->flight) {
         session->ring_lost_gone += stream->ring_lost;
@@ -351,7 +360,8 @@ static void begin_rings(void)
     for (CtfRing *ring = orr_load_acquire(&orr_trace_ctf.rings); ring; ring = next) {
         next = ring->next;
         ring->stream = NULL;
-        ring->lost_before = orr_load_acquire(&ring->discarded) + orr_load_relaxed(&ring->nested);
+        ring->told = orr_load_acquire(&ring->discarded);
+        ring->lost_before = ring->told + orr_load_relaxed(&ring->nested);
         orr_store_release(&ring->tail, orr_load_acquire(&ring->head));
         if (orr_load_acquire(&ring->ended)) {
             orr_trace_ctf_ring_free(ring);

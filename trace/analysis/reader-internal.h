@@ -55,6 +55,9 @@ typedef struct Stream {
     ClassPlan *last_plan;
     ContextPlan common;
     uint32_t last_name;
+    int64_t loss_begin_ns; /* of events lost before the packet that comes next */
+    int64_t loss_end_ns;
+    uint64_t n_lost; /* 0: none */
 } Stream;
 
 typedef struct ClockOffset {

@@ -117,8 +117,34 @@ static void take_loss(Stream *stream, const bt_message *message)
         BT_PROPERTY_AVAILABILITY_AVAILABLE) {
         count = 1;
     }
+    stream->loss_begin_ns = begin_ns;
+    stream->loss_end_ns = end_ns;
+    stream->n_lost = count;
+}
+
+/*
+ * CTF has them between the ends of two packets. Both recorders begin a packet behind what they lost, so
+ * that the second packet's own events are known to be whole. NULL: no packet follows.
+ */
+static void tell_loss(Stream *stream, const bt_message *packet_beginning)
+{
+    if (!stream->n_lost) {
+        return;
+    }
+    if (packet_beginning && stream->loss_end_ns != READER_NO_TIME &&
+        bt_stream_class_packets_have_beginning_default_clock_snapshot(
+            bt_stream_borrow_class_const(bt_packet_borrow_stream_const(
+                bt_message_packet_beginning_borrow_packet_const(packet_beginning))))) {
+        int64_t begin_ns = time_of(
+            stream,
+            bt_message_packet_beginning_borrow_default_clock_snapshot_const(packet_beginning));
+
+        stream->loss_end_ns = CLAMP(begin_ns, stream->loss_begin_ns, stream->loss_end_ns);
+    }
     stream->reader->callbacks->on_loss(stream->reader->callbacks->opaque, stream->source,
-                                       stream->thread, begin_ns, end_ns, count);
+                                       stream->thread, stream->loss_begin_ns, stream->loss_end_ns,
+                                       stream->n_lost);
+    stream->n_lost = 0;
 }
 
 static bool is_cut(const Stream *stream)
@@ -155,6 +181,7 @@ static bool next_event(Stream *stream)
                 }
                 break;
             case BT_MESSAGE_TYPE_PACKET_BEGINNING:
+                tell_loss(stream, message);
                 reader_begin_packet(stream,
                                     bt_message_packet_beginning_borrow_packet_const(message));
                 break;
@@ -173,6 +200,7 @@ static bool next_event(Stream *stream)
         case BT_MESSAGE_ITERATOR_NEXT_STATUS_OK:
             break;
         case BT_MESSAGE_ITERATOR_NEXT_STATUS_END:
+            tell_loss(stream, NULL);
             stream->head_ns = INT64_MAX;
             return true;
         case BT_MESSAGE_ITERATOR_NEXT_STATUS_AGAIN:
@@ -184,6 +212,7 @@ static bool next_event(Stream *stream)
             }
             /* The event that was cut in two. */
             bt_current_thread_clear_error();
+            tell_loss(stream, NULL);
             stream->head_ns = INT64_MAX;
             return true;
         }
