@@ -134,7 +134,7 @@ class Batch:
                 *lines, pending = pending.split(b"\n")
                 done = False
                 for line in lines:
-                    done |= self.line(line.decode(errors="replace").strip(), running)
+                    done |= self.line(line.decode(errors="replace").strip())
                 if done:
                     # Power-off is nobody's row, but a guest that hangs there has failed to end.
                     deadline = time.monotonic() + SILENCE_S
@@ -142,34 +142,34 @@ class Batch:
                         pass
                     running.wait()
                     break
+            if self.cpu_time:
+                cpu_s = running.cpu_seconds() if running.cpu_s is None else running.cpu_s
+                self.scale(time.monotonic() - running.start, cpu_s)
         return self.samples
 
     last = ""
 
-    def line(self, text, running):
+    def line(self, text):
         """True: all rows are over."""
         words = text.split()
         if text:
             self.last = f" after '{text[-80:]}'"
         if len(words) == 2 and words[0] == "RUN":
             self.current = words[1]
-            self.started = time.monotonic(), running.cpu_seconds() if self.cpu_time else 0
         elif len(words) == 5 and words[0] == "ROW":
-            self.samples[words[1]] = Sample(self.scaled(float(words[2]), words[3], running),
-                                            words[3], words[4])
+            self.samples[words[1]] = Sample(float(words[2]), words[3], words[4])
             self.current = None
         elif len(words) >= 3 and words[0] == "FAIL":
             self.samples[words[1]] = Sample(reason=" ".join(words[2:]))
             self.current = None
         return words == ["DONE"]
 
-    def scaled(self, value, unit, running):
-        """By the share of a processor that the emulator had while the row ran."""
-        if not self.cpu_time:
-            return value
-        wall = time.monotonic() - self.started[0]
-        share = min(1.0, max(0.01, (running.cpu_seconds() - self.started[1]) / wall))
-        return value * share if better_is_less(unit) else value / share
+    def scale(self, wall_s, cpu_s):
+        """By the share of a processor that the whole process had: lines may be read late."""
+        share = min(1.0, max(0.01, cpu_s / wall_s))
+        for sample in self.samples.values():
+            if sample.value is not None:
+                sample.value *= share if better_is_less(sample.unit) else 1 / share
 
 
 def run_batch(make_command, names, cpu_time=False):
@@ -215,12 +215,10 @@ def native_batch(bench, names, work="", prefixes=None):
         wall = time.monotonic() - start
         batch = Batch(None, [spelled], False)
         for line in text.splitlines():
-            batch.line(line.strip(), None)
+            batch.line(line.strip())
+        if bench.cpu_time and not prefixes:
+            batch.scale(wall, cpu_s)
         sample = batch.samples.get(spelled, Sample(reason="no report"))
-        if bench.cpu_time and sample.value is not None and not prefixes:
-            share = min(1.0, max(0.01, cpu_s / wall))
-            sample.value = (sample.value * share if better_is_less(sample.unit)
-                            else sample.value / share)
         samples[n] = sample
     return samples
 
@@ -254,7 +252,7 @@ def boot_batch(bench, emulator, names):
         with Running(emulator.linux(bench.guest(), "console=ttyS0", smp, "1G")) as running:
             seconds = running.until(rb"BOOT-OK uptime=")
             share = min(1.0, running.cpu_seconds() / seconds) if bench.cpu_time and smp == 1 else 1
-            running.until(rb"SELF-CHECK \w+")
+            running.until(rb"SELF-CHECK (ok|FAIL)")
             if not re.search(rb"SELF-CHECK ok", running.seen):
                 raise CannotRun("the guest's self-check failed")
             running.rest()

@@ -184,9 +184,9 @@ const Row memory_rows[] = {
     { "chase-16m", "ns", 2000000, 0, run_chase_16m },
     { "chase-256m", "ns", 1000000, 0, run_chase_256m },
     { "stream", "MB/s", 60, 3.0 * STREAM * sizeof(uint64_t) * 1e-6, run_stream },
-    { "random-4m", "ns", 3000000, 0, run_random },
-    { "copy-32m-apart", "MB/s", 80, COPIED * 1e-6, run_copy_aliased },
-    { "copy-unrelated", "MB/s", 1600, COPIED * 1e-6, run_copy_unrelated },
+    { "random-4m", "ns", 6000000, 0, run_random },
+    { "copy-32m-apart", "MB/s", 3200, COPIED * 1e-6, run_copy_aliased },
+    { "copy-unrelated", "MB/s", 3200, COPIED * 1e-6, run_copy_unrelated },
     { "atomic-add", "M/s", 40000000, 1e-6, run_atomic },
     { 0 },
 };
