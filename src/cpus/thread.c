@@ -6,6 +6,7 @@
  * vcpu_wait_io_event_common, so no reason can fall between.
  */
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 
@@ -259,4 +260,39 @@ bool vcpu_step_atomic(Vcpu *vcpu)
     stepped = accel_step_vcpu(vcpu);
     exclusive_end(vcpu->cpus, vcpu);
     return stepped;
+}
+
+/* For the state account. */
+static const char *const exit_reasons[] = {
+    [VCPU_EXIT_KICKED] = "kicked", [VCPU_EXIT_HALTED] = "halted", [VCPU_EXIT_DEBUG] = "debug",
+    [VCPU_EXIT_ATOMIC] = "atomic", [VCPU_EXIT_YIELD] = "yield",   [VCPU_EXIT_ERROR] = "error",
+};
+
+void vcpu_execute(Vcpu *vcpu, VcpuExit (*run)(void *opaque), void *opaque)
+{
+    VcpuExit why;
+
+    vcpu_set_state(vcpu, VCPU_STATE_RUNNING, "enter");
+    vcpu_exec_begin(vcpu);
+    why = run(opaque);
+    vcpu_exec_end(vcpu);
+    vcpu_set_state(vcpu, VCPU_STATE_EXIT, exit_reasons[why]);
+
+    switch (why) {
+    case VCPU_EXIT_DEBUG:
+        vcpu_handle_guest_debug(vcpu);
+        break;
+    case VCPU_EXIT_ERROR:
+        vcpu_handle_error(vcpu);
+        break;
+    case VCPU_EXIT_ATOMIC:
+        vcpu_step_atomic(vcpu);
+        break;
+    case VCPU_EXIT_YIELD:
+        sched_yield();
+        break;
+    case VCPU_EXIT_KICKED:
+    case VCPU_EXIT_HALTED:
+        break;
+    }
 }

@@ -35,7 +35,7 @@ says "CPU #1" "info registers -a"
 says "0000000080000000-0000000087ffffff \(ram\): ram" "info mtree"
 says "dev: virtio-rng-device, id \"rng\"" "info qtree"
 says "uart0 .* to input 10" "info irq"
-says "^interp" "info accel"
+says "^(tcg|interp)" "info accel"
 says "stopped" "info sched"
 says "cpus:kick : off" "info trace-events cpus:*"
 says "cpus:kick : on" "trace-event cpus:kick on

@@ -39,7 +39,7 @@ typedef struct CpusHooks {
 Cpus *cpus_create(Timers *timers, Memory *memory, const LogSet *log);
 void cpus_destroy(Cpus *cpus); /* no vCPU thread may be left; NULL is fine */
 void cpus_set_hooks(Cpus *cpus, const CpusHooks *hooks);
-void cpus_set_accel(Cpus *cpus, Accel *accel); /* before the first vCPU; passes clock hooks on */
+void cpus_set_accel(Cpus *cpus, Accel *accel);   /* before the first vCPU; passes clock hooks on */
 void cpus_set_guest_os(Cpus *cpus, GuestOs *os); /* before the first vCPU; not owned */
 unsigned cpus_count(const Cpus *cpus);
 
@@ -126,6 +126,12 @@ void vcpu_wait_io_event(Vcpu *vcpu);
  */
 void vcpu_trace_halt(Vcpu *vcpu);
 void vcpu_trace_wake(Vcpu *vcpu, int64_t asleep_ns);
+
+/*
+ * One stay in guest code: exec begin, run(opaque), exec end, with the state account; then does what the
+ * reason asks for (debugger, error, atomic step, yield). The vCPU's thread, no lock held.
+ */
+void vcpu_execute(Vcpu *vcpu, VcpuExit (*run)(void *opaque), void *opaque);
 
 /* After VCPU_EXIT_DEBUG: stops the VM in RUN_STATE_DEBUG and tells the debugger. No lock held. */
 void vcpu_handle_guest_debug(Vcpu *vcpu);

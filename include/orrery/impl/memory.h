@@ -253,6 +253,14 @@ static inline void ram_note_write(RamBlock *block, uint64_t offset, unsigned len
     }
 }
 
+/*
+ * One access of a guest to RAM, size 1 to 8 bytes, little-endian, within a page: aligned ones of a power
+ * of two are single-copy atomic, others are made byte by byte, as a guest must expect. A store is not
+ * noted here. Any thread.
+ */
+uint64_t ram_load(const uint8_t *host, unsigned size);
+void ram_store(uint8_t *host, unsigned size, uint64_t value);
+
 /* Dirty log for snapshots and migration. Machine lock held. */
 void ram_log_start(Memory *memory, RamBlock *block);
 void ram_log_stop(Memory *memory, RamBlock *block);

@@ -6,8 +6,6 @@
  */
 #include "src/accel/interp/interp-target.h"
 
-#include <sched.h>
-
 #include "orrery/impl/error.h"
 
 static const InterpTarget *interp_target(const Vcpu *vcpu)
@@ -16,12 +14,6 @@ static const InterpTarget *interp_target(const Vcpu *vcpu)
 }
 
 /* ---- The thread. */
-
-/* For the state account. */
-static const char *const exit_reasons[] = {
-    [VCPU_EXIT_KICKED] = "kicked", [VCPU_EXIT_HALTED] = "halted", [VCPU_EXIT_DEBUG] = "debug",
-    [VCPU_EXIT_ATOMIC] = "atomic", [VCPU_EXIT_YIELD] = "yield",   [VCPU_EXIT_ERROR] = "error",
-};
 
 /* Those who reach the state through the vCPU hold the machine lock. */
 static void destroy_state(Vcpu *vcpu)
@@ -41,31 +33,7 @@ static void *interp_thread(void *opaque)
     vcpu_thread_begin(vcpu);
     do {
         if (vcpu_can_run(vcpu) && !orr_load_acquire(&vcpu->halted)) {
-            VcpuExit why;
-
-            vcpu_set_state(vcpu, VCPU_STATE_RUNNING, "enter");
-            vcpu_exec_begin(vcpu);
-            why = target->run(state);
-            vcpu_exec_end(vcpu);
-            vcpu_set_state(vcpu, VCPU_STATE_EXIT, exit_reasons[why]);
-
-            switch (why) {
-            case VCPU_EXIT_DEBUG:
-                vcpu_handle_guest_debug(vcpu);
-                break;
-            case VCPU_EXIT_ERROR:
-                vcpu_handle_error(vcpu);
-                break;
-            case VCPU_EXIT_ATOMIC:
-                vcpu_step_atomic(vcpu);
-                break;
-            case VCPU_EXIT_YIELD:
-                sched_yield();
-                break;
-            case VCPU_EXIT_KICKED:
-            case VCPU_EXIT_HALTED:
-                break;
-            }
+            vcpu_execute(vcpu, target->run, state);
         }
         vcpu_wait_io_event(vcpu);
     } while (vcpu_thread_continues(vcpu));

@@ -6,8 +6,6 @@
  */
 #include "src/accel/tcg/tcg.h"
 
-#include <sched.h>
-
 #include "orrery/impl/error.h"
 
 enum { THREAD_MULTI, THREAD_SINGLE };
@@ -95,38 +93,14 @@ void tcg_finish_machine(Accel *accel)
 
 /* ---- A turn. */
 
-static const char *const exit_reasons[] = {
-    [VCPU_EXIT_KICKED] = "kicked", [VCPU_EXIT_HALTED] = "halted", [VCPU_EXIT_DEBUG] = "debug",
-    [VCPU_EXIT_ATOMIC] = "atomic", [VCPU_EXIT_YIELD] = "yield",   [VCPU_EXIT_ERROR] = "error",
-};
+static VcpuExit run(void *cpu)
+{
+    return tcg_run(cpu);
+}
 
 void tcg_turn(Vcpu *vcpu)
 {
-    VcpuExit why;
-
-    vcpu_set_state(vcpu, VCPU_STATE_RUNNING, "enter");
-    vcpu_exec_begin(vcpu);
-    why = tcg_run(tcg_cpu(vcpu));
-    vcpu_exec_end(vcpu);
-    vcpu_set_state(vcpu, VCPU_STATE_EXIT, exit_reasons[why]);
-
-    switch (why) {
-    case VCPU_EXIT_DEBUG:
-        vcpu_handle_guest_debug(vcpu);
-        break;
-    case VCPU_EXIT_ERROR:
-        vcpu_handle_error(vcpu);
-        break;
-    case VCPU_EXIT_ATOMIC:
-        vcpu_step_atomic(vcpu);
-        break;
-    case VCPU_EXIT_YIELD:
-        sched_yield();
-        break;
-    case VCPU_EXIT_KICKED:
-    case VCPU_EXIT_HALTED:
-        break;
-    }
+    vcpu_execute(vcpu, run, tcg_cpu(vcpu));
 }
 
 /* Those who reach the state through the vCPU hold the machine lock. */

@@ -103,57 +103,6 @@ static unsigned first_part(uint64_t addr, unsigned size)
     return left < size ? (unsigned)left : size;
 }
 
-/* ---- RAM. Aligned accesses are single ones; others are bytes, as the guest must expect. */
-
-static uint64_t ram_load(const uint8_t *host, unsigned size)
-{
-    uint64_t value = 0;
-
-    if (((uintptr_t)host & (size - 1)) == 0) {
-        switch (size) {
-        case 1:
-            return orr_load_relaxed(host);
-        case 2:
-            return orr_load_relaxed((const uint16_t *)host);
-        case 4:
-            return orr_load_relaxed((const uint32_t *)host);
-        case 8:
-            return orr_load_relaxed((const uint64_t *)host);
-        default:
-            break;
-        }
-    }
-    for (unsigned i = 0; i < size; i++) {
-        value |= (uint64_t)orr_load_relaxed(host + i) << 8 * i;
-    }
-    return value;
-}
-
-static void ram_store(uint8_t *host, unsigned size, uint64_t value)
-{
-    if (((uintptr_t)host & (size - 1)) == 0) {
-        switch (size) {
-        case 1:
-            orr_store_relaxed(host, (uint8_t)value);
-            return;
-        case 2:
-            orr_store_relaxed((uint16_t *)host, (uint16_t)value);
-            return;
-        case 4:
-            orr_store_relaxed((uint32_t *)host, (uint32_t)value);
-            return;
-        case 8:
-            orr_store_relaxed((uint64_t *)host, value);
-            return;
-        default:
-            break;
-        }
-    }
-    for (unsigned i = 0; i < size; i++) {
-        orr_store_relaxed(host + i, (uint8_t)(value >> 8 * i));
-    }
-}
-
 void rv_note_store(RvView *view, uint64_t addr, unsigned size)
 {
     RvTlbEntry *entry = rv_tlb_entry(view, addr);
