@@ -427,6 +427,24 @@ static void on_op_exit(Builder *b, const BuildEvent *event)
     op->outcome = (int64_t)event->values[OP_OUTCOME];
 }
 
+/* What the translator does of itself takes the vCPU's time as ops do; its outcome is the tier. */
+
+enum { TRANSLATE_CPU, TRANSLATE_TIER, TRANSLATE_FIRST_NS, TRANSLATE_LAST_NS = 5 };
+
+static void on_translate(Builder *b, const BuildEvent *event)
+{
+    BuildLane *lane = build_vcpu(b, event->source, (int64_t)event->values[TRANSLATE_CPU]);
+    TraceOp *op = BUILD_ADD(b, ops, n_ops);
+
+    op->begin_ns = op->end_ns = event->time_ns;
+    for (unsigned i = TRANSLATE_FIRST_NS; i <= TRANSLATE_LAST_NS; i++) {
+        op->begin_ns -= (int64_t)event->values[i];
+    }
+    op->op = atoms_add_text(b->atoms, "translate");
+    op->outcome = (int64_t)event->values[TRANSLATE_TIER];
+    op->lane = op->target = lane_id(lane);
+}
+
 /* ---- The end of the trace. */
 
 void build_cpus_finish(Builder *b)
@@ -466,5 +484,10 @@ const Handler build_cpus_handlers[] = {
     { "cpus:thread_begin", { "cpu", "accel" }, on_thread_begin, true },
     { "accel:*_entry", { "cpu" }, on_op_entry },
     { "accel:*_exit", { "cpu", "duration_ns", "outcome" }, on_op_exit },
+    { "tcg:translate",
+      { "cpu", "tier", "front_ns", "passes_ns", "allocate_ns", "emit_ns" },
+      on_translate },
+    { "tcg:cache_full", { NULL }, NULL, true },
+    { "tcg:*", { NULL }, NULL },
     { NULL },
 };

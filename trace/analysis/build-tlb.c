@@ -169,6 +169,6 @@ const Handler build_tlb_handlers[] = {
     { "tlb:fill_fault", { "cpu", "access" }, on_fill_fault },
     { "tlb:victim_hit", { "cpu", "access" }, on_victim_hit },
     { "tlb:resize", { "cpu", "table", "why" }, on_resize },
-    { "tlb:view_evict", { "cpu" }, NULL },
+    { "tlb:*", { NULL }, NULL },
     { NULL },
 };
