@@ -138,6 +138,14 @@ static uint64_t header_bytes(const TcgContext *context)
     return MAX(context->host->code_alignment, 1u << TCG_START_SHIFT);
 }
 
+/* All at once instead of a fault for each page that is written to; where the kernel cannot, they come. */
+static void populate(void *at, size_t bytes)
+{
+#ifdef MADV_POPULATE_WRITE
+    madvise((void *)((uintptr_t)at & ~(uintptr_t)4095), bytes, MADV_POPULATE_WRITE);
+#endif
+}
+
 bool tcg_cache_room(TcgCpu *cpu, TcgCodeBuffer *out, bool fresh)
 {
     TcgContext *context = cpu->context;
@@ -148,6 +156,9 @@ bool tcg_cache_room(TcgCpu *cpu, TcgCodeBuffer *out, bool fresh)
         orr_mutex_lock(&context->lock);
         ok = take_chunk(context, maker);
         orr_mutex_unlock(&context->lock);
+        if (ok) {
+            populate(context->rw + maker->chunk, TCG_CHUNK_BYTES);
+        }
     }
     if (ok) {
         uint64_t at = maker->chunk + header_bytes(context);

@@ -27,17 +27,23 @@ typedef struct TcgTbLink {
 } TcgTbLink;
 
 struct TcgTb {
-    /* Constant once it can be found. */
+    /* What finding one compares comes first, so that it is one line of the host's cache. */
     uint64_t pc;
+    RamBlock *ram;
+    uint64_t offset;  /* of pc in ram */
+    TcgTb *hash_next; /* atomic */
     unsigned flags;
     uint8_t tier;
     bool crosses; /* one instruction in two pages; never linked to */
-    RamBlock *ram, *ram2;
-    uint64_t offset, offset2;       /* of pc in ram; of the second page, when it crosses */
+    bool dead;    /* taken out; atomic */
+    const uint8_t *code_rx;
+
+    /* Constant once it can be found, as the above. */
+    RamBlock *ram2;
+    uint64_t offset2;               /* of the second page, when it crosses */
     uint16_t first_byte, last_byte; /* in the page, looked at when it was made */
     uint32_t insns;
     uint8_t *code_rw;
-    const uint8_t *code_rx;
     uint32_t code_bytes, kill_stub, site_count, link_count, dirty_count;
     uint64_t seq; /* counts the blocks of the context */
     const TcgSite *sites;
@@ -47,8 +53,6 @@ struct TcgTb {
     const uint8_t *bytes; /* the guest's, first to last */
     void *tables;         /* that the pointers above point into */
 
-    bool dead;           /* taken out; atomic */
-    TcgTb *hash_next;    /* atomic */
     TcgTb *page_next[2]; /* of the lists of both pages; lock */
     TcgTbLink *links;    /* lock */
     TcgTb *from;         /* first link that leads here */
@@ -129,8 +133,8 @@ struct TcgContext {
     uint32_t ram_count; /* atomic; entries stay where they are */
     TcgSegment segment[TCG_SEGMENTS];
     uint32_t segment_now;
-    bool reclaiming; /* some vCPU will do it; atomic */
-    uint64_t seq;
+    bool reclaiming;         /* some vCPU will do it; atomic */
+    uint64_t seq;            /* blocks made; atomic */
     TcgTb *young[TCG_YOUNG]; /* by seq; NULL when freed */
     GPtrArray *cpus;         /* TcgCpu */
     TcgStats stats;

@@ -44,7 +44,7 @@ typedef struct TcgJump {
     const void *code;
 } TcgJump;
 
-#define TCG_JUMP_BITS 12
+#define TCG_JUMP_BITS 14
 #define TCG_JUMP_SIZE (1u << TCG_JUMP_BITS)
 /* Tag of an empty entry: one that belongs into another, so that no pc whatever matches it. */
 #define TCG_JUMP_EMPTY(index_) ((index_) ? UINT64_C(0) : UINT64_C(2))
