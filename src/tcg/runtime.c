@@ -183,10 +183,14 @@ void tcg_fence_i(TcgCpu *cpu)
     TcgContext *context = cpu->context;
     unsigned compared = 0, stale = 0;
 
-    if (!context->options.parallel || context->cpus->len < 2) {
+    if (!context->options.parallel) {
         return;
     }
     orr_mutex_lock(&context->lock);
+    if (context->cpus->len < 2) {
+        orr_mutex_unlock(&context->lock);
+        return;
+    }
     if (context->seq - cpu->fence_seq < TCG_YOUNG) {
         for (uint64_t seq = cpu->fence_seq + 1; seq <= context->seq; seq++) {
             check_young(context, context->young[seq % TCG_YOUNG], &compared, &stale);
