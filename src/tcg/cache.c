@@ -146,6 +146,20 @@ static void populate(void *at, size_t bytes)
 #endif
 }
 
+/*
+ * The chunk that is full: its pages stay, they are those of rx, and patches map them again. After its segment was
+ * emptied the place is no chunk's end, or that of another; unmapping that is harmless too.
+ */
+static void unmap_last(TcgContext *context, const TcgMaker *maker)
+{
+    uint64_t end = maker->chunk + maker->chunk_left;
+
+    if (end >= context->thunk_bytes + TCG_CHUNK_BYTES &&
+        (end - context->thunk_bytes) % TCG_CHUNK_BYTES == 0) {
+        madvise(context->rw + end - TCG_CHUNK_BYTES, TCG_CHUNK_BYTES, MADV_DONTNEED);
+    }
+}
+
 bool tcg_cache_room(TcgCpu *cpu, TcgCodeBuffer *out, bool fresh)
 {
     TcgContext *context = cpu->context;
@@ -153,6 +167,7 @@ bool tcg_cache_room(TcgCpu *cpu, TcgCodeBuffer *out, bool fresh)
     bool ok = true;
 
     if (fresh || maker->chunk_left < 4096) {
+        unmap_last(context, maker);
         orr_mutex_lock(&context->lock);
         ok = take_chunk(context, maker);
         orr_mutex_unlock(&context->lock);
