@@ -133,9 +133,10 @@ typedef struct TcgHostCalls {
 
 /* The head of TcgCpu, which thunks know. */
 typedef struct TcgCpuFast {
-    void *env;      /* value of the env register */
-    void *view;     /* value of the view register: &TcgViewFast.load */
-    uint32_t mxcsr; /* x86-64: sticky bits to run with; the flags come back here, also for syscalls */
+    void *env;  /* value of the env register */
+    void *view; /* value of the view register: &TcgViewFast.load */
+    uint32_t
+        mxcsr; /* x86-64: sticky bits to run with; the flags come back here, also for syscalls */
 
     /*
      * 0 to 3: RNE RTZ RDN RUP; the host chooses its bits, at run and after each syscall. 4, RMM: no
