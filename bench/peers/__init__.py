@@ -267,7 +267,7 @@ def main(argv):
     with open(path, "w") as f:
         json.dump(document, f, indent=1)
         f.write("\n")
-    print(report.text(figures, names, US))
+    print(report.text(figures, names, US, cpu_time=args.cpu_time))
     print()
     for note in notes + [f"{n}: {v}" for n, v in versions.items()]:
         print("- " + note)
