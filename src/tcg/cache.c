@@ -316,7 +316,7 @@ TcgTb *tcg_hash_find(TcgContext *context, uint64_t pc, const RamBlock *ram, uint
     TcgTb *tb = orr_load_acquire(bucket(context, pc, ram, offset));
 
     while (tb && !(tb->pc == pc && tb->offset == offset && tb->ram == ram && tb->flags == flags &&
-                   !orr_load_relaxed(&tb->dead))) {
+                   !orr_load_acquire(&tb->dead))) {
         tb = orr_load_acquire(&tb->hash_next);
     }
     return tb;
@@ -537,7 +537,7 @@ static void take_out(TcgContext *context, TcgTb *tb, const char *why)
 
 void tcg_tb_invalidate(TcgContext *context, TcgTb *tb, const char *why)
 {
-    if (!orr_load_relaxed(&tb->dead)) {
+    if (!orr_load_acquire(&tb->dead)) {
         take_out(context, tb, why);
         context->host->kill(tb->code_rw, tb->code_rx, tb->kill_stub);
     }

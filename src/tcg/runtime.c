@@ -145,7 +145,7 @@ static bool still_same(const TcgTb *tb)
 
 static void check_young(TcgContext *context, TcgTb *tb, unsigned *compared, unsigned *stale)
 {
-    if (tb && !orr_load_relaxed(&tb->dead)) {
+    if (tb && !orr_load_acquire(&tb->dead)) {
         ++*compared;
         if (!still_same(tb)) {
             ++*stale;

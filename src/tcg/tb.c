@@ -187,8 +187,11 @@ static void log_host(const TcgContext *context, const TcgTb *tb)
  */
 static void keep_bytes(uint8_t *to, const TcgTb *tb, const IrRegion *region, const Making *m)
 {
-    memcpy(to, m->page.ram->host + m->page.offset + tb->first_byte,
-           tb->last_byte + 1u - tb->first_byte);
+    const uint8_t *from = m->page.ram->host + m->page.offset + tb->first_byte;
+
+    for (unsigned i = 0; i < tb->last_byte + 1u - tb->first_byte; i++) {
+        to[i] = orr_load_relaxed(from + i); /* others may be storing */
+    }
     for (uint32_t i = 0; i < region->guest_count; i++) {
         const IrGuestInsn *insn = &region->guest[i];
         unsigned at = (unsigned)(insn->pc & TCG_PAGE_MASK);
@@ -336,6 +339,7 @@ static TcgTb *back(Making *m, const TcgTranslated *translated)
     m->ns[4] = stage_ns(context);
     tcg_cache_take(cpu, tb);
     note_made(m, tb);
+    orr_store_release(&tb->dead, false); /* for those who come to it by way of its code */
     return tb;
 }
 
@@ -463,7 +467,7 @@ TcgValue tcg_lookup(TcgCpu *cpu)
 
     /* Nobody has looked there yet when a helper has jumped. */
     if (jump->tag == (pc | (flags & 1)) &&
-        !orr_load_relaxed(&tcg_cache_block_of(jump->code)->dead)) {
+        !orr_load_acquire(&tcg_cache_block_of(jump->code)->dead)) {
         return (TcgValue){ (uintptr_t)jump->code, 0 };
     }
     tcg_count(&cpu->counters.lookups);
@@ -504,10 +508,20 @@ TcgValue tcg_lookup(TcgCpu *cpu)
     return (TcgValue){ (uintptr_t)tb->code_rx, 0 };
 }
 
+/*
+ * A block that code has led to: whoever made it has finished it before, which a link patched into other
+ * code orders on the host, but not in the language.
+ */
+static TcgTb *from_code(TcgTb *tb)
+{
+    (void)orr_load_acquire(&tb->dead);
+    return tb;
+}
+
 TcgValue tcg_make_link(TcgCpu *cpu, TcgTb *tb, uint32_t slot)
 {
     TcgContext *context = cpu->context;
-    uint64_t pc = tb->links[slot].link.pc;
+    uint64_t pc = from_code(tb)->links[slot].link.pc;
     uint64_t offset = (tb->offset & ~TCG_PAGE_MASK) | (pc & TCG_PAGE_MASK);
     TcgTb *to;
 
@@ -537,7 +551,7 @@ TcgValue tcg_make_hot(TcgCpu *cpu, TcgTb *tb)
 {
     TcgContext *context = cpu->context;
     Making m = {
-        .cpu = cpu, .pc = tb->pc, .flags = tb->flags, .max_insns = TIER1_INSNS, .tier = 1
+        .cpu = cpu, .pc = from_code(tb)->pc, .flags = tb->flags, .max_insns = TIER1_INSNS, .tier = 1
     };
     TcgTb *now;
     Made made;
@@ -584,6 +598,7 @@ static const TcgSite *site_of(const TcgCpu *cpu, const TcgFrame *frame, const Tc
 
     *tb = tcg_cache_block_at(cpu->context, frame->return_address);
     if (*tb) {
+        (void)orr_load_acquire(&(*tb)->dead); /* as from_code */
         site = find_site(*tb, (uint32_t)(frame->return_address - (uintptr_t)(*tb)->code_rx));
     }
     if (!site) {
