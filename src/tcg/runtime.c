@@ -71,7 +71,9 @@ TcgCpu *tcg_cpu_create(TcgContext *context, Vcpu *vcpu)
     cpu->maker->region = ir_region_create();
     cpu->maker->emitter = context->host->emitter_create(&context->thunks, &context->features);
     orr_mutex_lock(&context->lock);
-    context->log = vcpu->log;
+    if (!context->log) {
+        context->log = vcpu->log; /* the machine's: the same for all, and read without the lock */
+    }
     g_ptr_array_add(context->cpus, cpu);
     orr_mutex_unlock(&context->lock);
     return cpu;

@@ -75,6 +75,12 @@ typedef struct Rig {
         machine_lock((rig)->cpus);                                                                 \
     }
 
+static void begin_at(Vcpu *vcpu, void *pc)
+{
+    vcpu->target->set_pc(vcpu, *(const uint64_t *)pc);
+    accel_synchronize_post_reset(vcpu);
+}
+
 static Vcpu *plug_vcpu(Rig *rig, uint64_t pc)
 {
     GError *error = NULL;
@@ -83,8 +89,8 @@ static Vcpu *plug_vcpu(Rig *rig, uint64_t pc)
     if (!vcpu || !vcpu_plug(vcpu, &error)) {
         fail_msg("%s", error->message);
     }
-    rig->target->set_pc(vcpu, pc);
-    accel_synchronize_post_reset(vcpu);
+    /* On its thread: plugging waits without the lock, and another may have resumed all meanwhile. */
+    vcpu_run_on(vcpu, begin_at, &pc);
     return vcpu;
 }
 
